@@ -1,0 +1,69 @@
+"""The `jaxcnn` command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Literal
+
+import jax
+import tyro
+
+import jaxcnn
+
+
+def main() -> None:
+    """Runs the command line; a wrong value ends in one line and exit code 2."""
+    commands = {"models": list_models, "summary": summary, "data": prepare_data}
+    try:
+        tyro.extras.subcommand_cli_from_dict(commands, prog="jaxcnn", description=__doc__)
+    except (ValueError, OSError) as error:
+        print(f"jaxcnn: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def list_models() -> None:
+    """List the models that can be built by name."""
+    print("\n".join(jaxcnn.models.list_models()))
+
+
+def summary(
+    model: Annotated[str, tyro.conf.Positional],
+    shape: tuple[int, int, int],
+    num_classes: int = 10,
+) -> None:
+    """Print a model's tree as PyTorch shows it, and its number of parameters.
+
+    Args:
+      model: Name of the model.
+      shape: Height, width and channels of the input.
+      num_classes: Outputs of the last layer.
+    """
+    module = jaxcnn.models.create(model, num_classes=num_classes, in_channels=shape[-1])
+    print(jaxcnn.torch_repr(module, (1, *shape)))
+    sample = jax.ShapeDtypeStruct((1, *shape), "float32")
+    variables = jax.eval_shape(module.init, jax.random.key(0), sample)
+    count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    print(f"{count:,} parameters")
+
+
+def prepare_data(
+    name: Annotated[str, tyro.conf.Positional],
+    split: Literal["train", "test"] = "train",
+    data_dir: str | None = None,
+    raw_dir: str | None = None,
+) -> None:
+    """Download and prepare a data set, and say what is in it.
+
+    Args:
+      name: Name of the data set.
+      split: Which part.
+      data_dir: Where prepared sets lie; ~/.cache/jaxcnn by default.
+      raw_dir: Folder with the original files, instead of a download.
+    """
+    dataset = jaxcnn.data.load(name, split, data_dir=data_dir, raw_dir=raw_dir)
+    print(dataset)
+    print(", ".join(dataset.class_names))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,14 @@
+"""The bridge to PyTorch: names, files and printed trees. Torch itself is never imported."""
+
+from jaxcnn.interop.files import CheckpointError, read_state_dict, write_state_dict
+from jaxcnn.interop.state_dict import to_state_dict, to_variables
+from jaxcnn.interop.summary import torch_repr
+
+__all__ = [
+    "CheckpointError",
+    "read_state_dict",
+    "to_state_dict",
+    "to_variables",
+    "torch_repr",
+    "write_state_dict",
+]

@@ -1,0 +1,120 @@
+"""Reading and writing state_dict files. Torch is never imported."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+_FORMATS = (".npz", ".safetensors")
+
+
+class CheckpointError(ValueError):
+    """A file that cannot be read or written as a state_dict; the message names it and says why."""
+
+
+def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Reads a state_dict from a .npz or .safetensors file, told apart by content.
+
+    Args:
+      path: The file.
+
+    Returns:
+      Arrays by PyTorch name.
+
+    Raises:
+      FileNotFoundError: If there is no such file.
+      CheckpointError: If the file is neither format, or damaged.
+
+    Example:
+      >>> import tempfile
+      >>> path = tempfile.mkdtemp() + "/model.npz"
+      >>> write_state_dict(path, {"fc.bias": np.zeros(2, np.float32)})
+      >>> read_state_dict(path)
+      {'fc.bias': array([0., 0.], dtype=float32)}
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"read_state_dict: there must be a file, got path={str(path)!r}.")
+    with path.open("rb") as file:
+        is_zip = file.read(4) == b"PK\x03\x04"
+    try:
+        return _read_npz(path) if is_zip else safetensors.numpy.load_file(path)
+    except (
+        safetensors.SafetensorError,
+        zipfile.BadZipFile,
+        ValueError,
+        EOFError,
+        OSError,
+    ) as error:
+        raise CheckpointError(
+            f"read_state_dict: the file must be a whole .npz or .safetensors, got "
+            f"path={str(path)!r}; {error}."
+        ) from error
+
+
+def write_state_dict(path: str | os.PathLike[str], state_dict: Mapping[str, np.ndarray]) -> None:
+    """Writes a state_dict as .npz or .safetensors, by the ending of `path`.
+
+    The file appears under its name only when it is complete.
+
+    Args:
+      path: The file; an existing one is replaced.
+      state_dict: Arrays by PyTorch name, as from `to_state_dict`.
+
+    Raises:
+      CheckpointError: If the ending is another one.
+
+    Example:
+      >>> import tempfile
+      >>> write_state_dict(tempfile.mkdtemp() + "/model.safetensors", {"w": np.ones((2, 2))})
+    """
+    path = Path(path)
+    arrays = {
+        name: np.ascontiguousarray(value).reshape(np.shape(value))
+        for name, value in state_dict.items()
+    }
+    if path.suffix == ".npz":
+        _write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
+    elif path.suffix == ".safetensors":
+        content = safetensors.numpy.save(arrays)
+        _write_atomically(path, lambda file: file.write(content))
+    else:
+        raise CheckpointError(
+            f"write_state_dict: the ending must be one of {_FORMATS}, got path={str(path)!r}."
+        )
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as archive:
+        wrong = [name for name in archive.files if not isinstance(archive[name], np.ndarray)]
+        if wrong:
+            raise ValueError(f"entries that are no arrays: {wrong}")
+        return {name: archive[name] for name in archive.files}
+
+
+def _write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,121 @@
+"""A variables tree and a PyTorch state_dict hold the same arrays under the same names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcnn._checks import check
+
+_COUNTER = "num_batches_tracked"
+
+
+def to_state_dict(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Flattens a variables tree into PyTorch's names.
+
+    Args:
+      variables: `{"params": ..., "batch_stats": ...}`.
+
+    Returns:
+      Arrays by dotted name, with PyTorch's shapes. `num_batches_tracked` is int64, as there.
+
+    Raises:
+      ValueError: If two leaves have the same dotted name.
+
+    Example:
+      >>> to_state_dict({"params": {"fc": {"bias": jnp.zeros(2)}}})
+      {'fc.bias': array([0., 0.], dtype=float32)}
+    """
+    leaves = _named_leaves(variables)
+    arrays = {name: np.asarray(leaf) for name, (_, leaf) in leaves.items()}
+    return {k: v.astype(np.int64) if k.endswith(_COUNTER) else v for k, v in arrays.items()}
+
+
+def to_variables(
+    state_dict: Mapping[str, Any],
+    like: Mapping[str, Any],
+    *,
+    strict: bool = True,
+    rename: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    r"""Puts a state_dict's arrays into a variables tree.
+
+    Args:
+      state_dict: Arrays (or CPU tensors) by PyTorch name.
+      like: A variables tree, or its `jax.eval_shape`, that says which names, shapes and dtypes
+        there are. Values are cast to these dtypes, as PyTorch's `load_state_dict` does.
+      strict: Whether missing and unexpected names are an error. Otherwise missing ones keep the
+        value of `like`. A wrong shape is always an error.
+      rename: Regular expressions and their replacements, applied to the names in order.
+
+    Returns:
+      A tree with the structure of `like`.
+
+    Raises:
+      ValueError: One error that lists every missing, unexpected and wrongly shaped name.
+
+    Example:
+      >>> like = {"params": {"fc": {"bias": jnp.zeros(2)}}}
+      >>> to_variables({"module.fc.bias": np.ones(2)}, like, rename={r"^module\.": ""})
+      {'params': {'fc': {'bias': Array([1., 1.], dtype=float32)}}}
+    """
+    given = _renamed(state_dict, rename or {})
+    wanted = _named_leaves(like)
+    missing = sorted(set(wanted) - set(given))
+    unexpected = sorted(set(given) - set(wanted))
+    shapes = {
+        name: (np.shape(given[name]), leaf.shape)
+        for name, (_, leaf) in wanted.items()
+        if name in given
+    }
+    misshapen = [
+        f"{name}: expected {want}, got {have}"
+        for name, (have, want) in shapes.items()
+        if have != want
+    ]
+    # A tree of shapes has no value to keep, whatever `strict` says.
+    abstract = [n for n in missing if isinstance(wanted[n][1], jax.ShapeDtypeStruct)]
+    problems = {
+        "missing": missing if strict else abstract,
+        "unexpected": unexpected if strict else [],
+        "wrong shape": misshapen,
+    }
+    if any(problems.values()):
+        lines = [f"  {kind}: {', '.join(names)}" for kind, names in problems.items() if names]
+        raise ValueError(
+            "to_variables: the state_dict must fit the model, got\n" + "\n".join(lines)
+        )
+    leaves = [
+        jnp.asarray(np.asarray(given[name]), leaf.dtype) if name in given else leaf
+        for name, (_, leaf) in wanted.items()
+    ]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def _named_leaves(variables: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """{dotted name: (collection, leaf)}, in the tree's own order."""
+    named: dict[str, tuple[str, Any]] = {}
+    for path, leaf in jax.tree.leaves_with_path(variables):
+        collection, *keys = (str(entry.key) for entry in path)
+        name = ".".join(keys)
+        rule = "every leaf must have a dotted name of its own"
+        check(name not in named, "to_state_dict", rule, name=name)
+        named[name] = (collection, leaf)
+    return named
+
+
+def _renamed(state_dict: Mapping[str, Any], rename: Mapping[str, str]) -> dict[str, Any]:
+    renamed: dict[str, Any] = {}
+    for key, value in state_dict.items():
+        name = key
+        for pattern, replacement in rename.items():
+            name = re.sub(pattern, replacement, name)
+        rule = "rename must not give two keys the same name"
+        check(name not in renamed, "to_variables", rule, name=name, key=key)
+        renamed[name] = value
+    return renamed

@@ -1,0 +1,28 @@
+"""Training: state, the pure step, devices, the loop, checkpoints and the report."""
+
+from jaxcnn.train.checkpoint import Checkpoints
+from jaxcnn.train.evaluation import Evaluation, Evaluator
+from jaxcnn.train.loop import fit
+from jaxcnn.train.parallel import parallelize
+from jaxcnn.train.report import format_table, save_figure, write_report
+from jaxcnn.train.run import RunFolder
+from jaxcnn.train.state import TrainState, create_state
+from jaxcnn.train.step import make_eval_step, make_train_step, scan_steps, to_float
+
+__all__ = [
+    "Checkpoints",
+    "Evaluation",
+    "Evaluator",
+    "RunFolder",
+    "TrainState",
+    "create_state",
+    "fit",
+    "format_table",
+    "make_eval_step",
+    "make_train_step",
+    "parallelize",
+    "save_figure",
+    "scan_steps",
+    "to_float",
+    "write_report",
+]

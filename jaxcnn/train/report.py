@@ -1,0 +1,135 @@
+"""What a run leaves to look at: pictures, weights and one table."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from jaxcnn.data import ImageDataset
+from jaxcnn.interop import to_state_dict, write_state_dict
+from jaxcnn.train.checkpoint import Row
+from jaxcnn.train.evaluation import Evaluation
+from jaxcnn.train.state import TrainState
+
+_RIGHT, _WRONG = "tab:green", "tab:red"
+
+
+def write_report(
+    path: Path,
+    state: TrainState,
+    history: Sequence[Row],
+    dataset: ImageDataset,
+    result: Evaluation,
+) -> list[Path]:
+    """Writes curves.png, confusion.png, predictions.png and model.safetensors into a run folder.
+
+    Args:
+      path: The run folder.
+      state: The trained state; its weights are written under PyTorch's names.
+      history: The rows that `fit` returned.
+      dataset: The test images.
+      result: The evaluation of `state` on `dataset`.
+
+    Returns:
+      The paths of the files.
+    """
+    figures = {
+        "curves.png": _curves(history),
+        "confusion.png": _confusion(dataset, result),
+        "predictions.png": _predictions(dataset, result),
+    }
+    for name, figure in figures.items():
+        save_figure(figure, path / name)
+    weights = path / "model.safetensors"
+    write_state_dict(weights, to_state_dict(state.variables))
+    return [*(path / name for name in figures), weights]
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Draws a figure without a display and without matplotlib's global state."""
+    FigureCanvasAgg(figure)
+    figure.savefig(path, dpi=120)
+
+
+def format_table(rows: Mapping[str, Any]) -> str:
+    """Two aligned columns.
+
+    Example:
+      >>> print(format_table({"epochs": 2, "test accuracy": "98.3 %"}))
+      epochs         2
+      test accuracy  98.3 %
+    """
+    width = max(map(len, rows))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
+def _curves(history: Sequence[Row]) -> Figure:
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    epochs = [row["epoch"] for row in history]
+    for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for part in ("train", "test"):
+            values = [row.get(f"{part}_{quantity}") for row in history]
+            if None not in values:
+                axes.plot(epochs, values, marker="o", markersize=3, label=part)
+        axes.set(xlabel="epoch", ylabel=quantity)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure
+
+
+def _confusion(dataset: ImageDataset, result: Evaluation) -> Figure:
+    names = dataset.class_names
+    counts = result.confusion(len(names))
+    side = max(4.5, 0.55 * len(names))
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axes = figure.subplots()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(picture, label="share of the true class")
+    if len(names) <= 20:
+        ticks = range(len(names))
+        axes.set_xticks(ticks, names, rotation=45, ha="right")
+        axes.set_yticks(ticks, names)
+        for (row, column), count in np.ndenumerate(counts):
+            color = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)
+    title = f"{dataset.name} {dataset.split}: accuracy {result.accuracy:.2%}"
+    axes.set(xlabel="predicted class", ylabel="true class", title=title)
+    return figure
+
+
+def _predictions(dataset: ImageDataset, result: Evaluation, columns: int = 8) -> Figure:
+    """The first images, and below them the mistakes that the model was surest of."""
+    first = np.arange(min(2 * columns, len(dataset)))
+    mistakes = np.flatnonzero(result.predictions != result.labels)
+    worst = mistakes[np.argsort(-result.confidences[mistakes], kind="stable")][: 2 * columns]
+    shown = [("first test images", first), ("surest mistakes", worst)]
+    figure = Figure(figsize=(1.35 * columns, 8.4), layout="constrained")
+    parts: Any = figure.subfigures(2, 1)
+    for row, (title, indices) in enumerate(shown):
+        part = parts[row]
+        part.suptitle(title)
+        grid = part.subplots(2, columns)
+        for axes in grid.flat:
+            axes.axis("off")
+        for axes, index in zip(grid.flat, indices, strict=False):
+            image = dataset.images[index]
+            axes.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray")
+            _caption(axes, dataset, result, int(index))
+    return figure
+
+
+def _caption(axes: Any, dataset: ImageDataset, result: Evaluation, index: int) -> None:
+    predicted = dataset.class_names[result.predictions[index]]
+    true = dataset.class_names[result.labels[index]]
+    right = predicted == true
+    text = predicted if right else f"{predicted}, not {true}"
+    color = _RIGHT if right else _WRONG
+    axes.set_title("\n".join(textwrap.wrap(text, 16)), fontsize=8, color=color)

@@ -1,0 +1,112 @@
+"""The folder that an experiment leaves behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from jaxcnn._checks import check
+from jaxcnn.train.checkpoint import Checkpoints, Row
+from jaxcnn.train.state import TrainState
+
+
+class RunFolder:
+    """A run's settings, metrics and checkpoints.
+
+    Holds `config.json`, `metrics.jsonl` (one line for each epoch) and `checkpoints/`; reports and
+    weights are written beside them.
+
+    Attributes:
+      path: The folder.
+
+    Args:
+      path: The folder.
+      config: The settings, as plain values.
+
+    Raises:
+      ValueError: If the folder belongs to a run with other settings.
+
+    Example:
+      >>> run = RunFolder(tempfile.mkdtemp() + "/lenet", {"lr": 0.1})
+      >>> sorted(file.name for file in run.path.iterdir())
+      ['config.json']
+    """
+
+    # To train longer, or elsewhere, is to continue the same run.
+    _FREE = ("epochs", "resume", "runs", "data_dir", "raw_dir")
+
+    def __init__(self, path: str | os.PathLike[str], config: dict[str, Any]) -> None:
+        self.path = Path(path).absolute()
+        self.path.mkdir(parents=True, exist_ok=True)
+        config = json.loads(json.dumps(config, default=str))
+        file = self.path / "config.json"
+        if file.exists():
+            old = json.loads(file.read_text())
+            changed = {
+                key: (old.get(key), config.get(key))
+                for key in sorted({*old, *config} - {*self._FREE})
+                if old.get(key) != config.get(key)
+            }
+            rule = f"a resumed run must keep the settings of {file}"
+            check(not changed, "RunFolder", rule, changed=changed)
+        _write_text(file, json.dumps(config, indent=2) + "\n")
+        self._checkpoints: Checkpoints | None = None
+
+    @classmethod
+    def open(cls, settings: Any, name: str) -> RunFolder:
+        """The folder that `settings.resume` names, or a new `<runs>/<name>-<time>/`.
+
+        Args:
+          settings: A dataclass with fields `runs` and `resume`, both paths (`resume` may be None).
+          name: The experiment's name.
+
+        Raises:
+          FileNotFoundError: If `resume` is no run folder.
+          ValueError: If it belongs to a run with other settings.
+        """
+        config = dataclasses.asdict(settings)
+        if settings.resume is None:
+            now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+            return cls(Path(settings.runs) / f"{name}-{now}", config)
+        if not (Path(settings.resume) / "config.json").is_file():
+            raise FileNotFoundError(
+                f"RunFolder: resume must be a run folder with a config.json, got "
+                f"resume={str(settings.resume)!r}."
+            )
+        return cls(settings.resume, config)
+
+    def restore(self, state: TrainState) -> tuple[TrainState, list[Row]]:
+        """The newest checkpoint's state and metrics, or `state` and none.
+
+        `metrics.jsonl` is brought back to the state of that checkpoint.
+        """
+        state, history = self._opened_checkpoints().restore(state)
+        self._write_metrics(history)
+        return state, history
+
+    def save(self, state: TrainState, history: list[Row]) -> None:
+        """Writes a checkpoint and the metrics of all epochs so far."""
+        self._opened_checkpoints().save(len(history), state, history)
+        self._write_metrics(history)
+
+    def _write_metrics(self, history: list[Row]) -> None:
+        lines = "".join(json.dumps(row) + "\n" for row in history)
+        _write_text(self.path / "metrics.jsonl", lines)
+
+    def _opened_checkpoints(self) -> Checkpoints:
+        if self._checkpoints is None:
+            self._checkpoints = Checkpoints(self.path / "checkpoints")
+        return self._checkpoints
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Replaces a file at once, so that a killed run leaves the old one or the new one."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+    os.replace(temporary, path)

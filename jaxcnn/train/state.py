@@ -1,0 +1,89 @@
+"""Everything that a training step changes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+from jax.typing import ArrayLike
+
+from jaxcnn._checks import check_type
+
+
+class TrainState(struct.PyTreeNode):
+    """The state of a training run; a step returns a new one.
+
+    Attributes:
+      step: Steps made so far.
+      params: Parameters of the model.
+      batch_stats: Running statistics of the model; empty if it has none.
+      opt_state: State of the optimiser.
+      rng: Random key; each step derives its own from it and `step`.
+      apply_fn: `model.apply`.
+      tx: The optimiser.
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+    rng: jax.Array
+    apply_fn: Callable[..., Any] = struct.field(pytree_node=False)
+    tx: optax.GradientTransformation = struct.field(pytree_node=False)
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What `apply_fn` takes: parameters, and statistics if there are any."""
+        stats = {"batch_stats": self.batch_stats} if self.batch_stats else {}
+        return {"params": self.params, **stats}
+
+
+def create_state(
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    key: jax.Array,
+    sample: ArrayLike,
+    *,
+    variables: Mapping[str, Any] | None = None,
+) -> TrainState:
+    """Initialises a model and its optimiser.
+
+    Args:
+      model: A linen module whose `__call__` takes `train`.
+      tx: The optimiser, such as `optim.sgd(0.1)`.
+      key: Random key for the parameters and for everything random in training.
+      sample: An input batch; only its shape and dtype count.
+      variables: Variables to start from, such as `to_variables(...)`, instead of new ones.
+
+    Raises:
+      TypeError: If the model does not take `train`.
+
+    Example:
+      >>> from jaxcnn import models, optim
+      >>> state = create_state(
+      ...     models.lenet(), optim.sgd(0.1), jax.random.key(0), jnp.ones((1, 28, 28, 1)))
+      >>> int(state.step)
+      0
+    """
+    takes_train = "train" in inspect.signature(type(model).__call__).parameters
+    rule = "the model's __call__ must take train=False"
+    name = type(model).__name__
+    check_type(takes_train, "create_state", rule, model=name)
+    init_key, rng = jax.random.split(key)
+    start = variables or jax.jit(model.init)(init_key, jnp.asarray(sample))
+    params = start["params"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        batch_stats=start.get("batch_stats", {}),
+        opt_state=tx.init(params),
+        rng=rng,
+        apply_fn=model.apply,
+        tx=tx,
+    )
