@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import jax
@@ -12,12 +15,29 @@ import jaxcnn
 
 
 def main() -> None:
-    """Runs the command line; a wrong value ends in one line and exit code 2."""
+    """Runs the `jaxcnn` command line."""
     commands = {"models": list_models, "summary": summary, "data": prepare_data}
-    try:
+    with one_line_errors():
         tyro.extras.subcommand_cli_from_dict(commands, prog="jaxcnn", description=__doc__)
-    except (ValueError, OSError) as error:
-        print(f"jaxcnn: {error}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Ends the program with one line and exit code 2 on a wrong value or file.
+
+    With the environment variable JAXCNN_TRACEBACK set, errors show where they come from.
+
+    Example:
+      >>> with one_line_errors():
+      ...     pass
+    """
+    if os.environ.get("JAXCNN_TRACEBACK"):
+        yield
+        return
+    try:
+        yield
+    except (ValueError, TypeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 
 

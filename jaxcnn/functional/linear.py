@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -38,8 +40,9 @@ def linear(input: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -
     rule = f"input must have {w.shape[-1]} entries on its last axis"
     check(fits, "linear", rule, shape=x.shape)
     dtype = jnp.result_type(x, w)
-    rows = x.astype(dtype).reshape(-1, x.shape[-1])
-    matrix = w.astype(dtype).reshape(-1, w.shape[-1])
+    # Not -1: an axis may be empty.
+    rows = x.astype(dtype).reshape(math.prod(x.shape[:-1]), x.shape[-1])
+    matrix = w.astype(dtype).reshape(math.prod(w.shape[:-1]), w.shape[-1])
     y = lax.platform_dependent(
         rows, matrix, cpu=_cpu.linear, default=lambda x, weight: x @ weight.T
     )

@@ -221,7 +221,7 @@ def _max_pool(x: jax.Array, window: Window) -> jax.Array:
 
 
 def _argmax(x: jax.Array, window: Window) -> jax.Array:
-    """The flat position row*w + column of each window's first maximum; the first NaN wins."""
+    """The flat position row*w + column of each window's first maximum; the last NaN wins."""
     height, width = x.shape[1:3]
     positions = np.arange(height * width, dtype=np.int32).reshape(1, height, width, 1)
     inside = window.pad(jnp.ones(positions.shape, bool), False)
@@ -230,7 +230,7 @@ def _argmax(x: jax.Array, window: Window) -> jax.Array:
     taps = zip(window.taps(padded), window.taps(where), window.taps(inside), strict=True)
     (_, best), (_, index), (_, started) = next(taps)
     for (_, value), (_, position), (_, real) in taps:
-        better = (value > best) | (jnp.isnan(value) & ~jnp.isnan(best)) | (real & ~started)
+        better = (value > best) | jnp.isnan(value) | (real & ~started)
         best, index = jnp.where(better, value, best), jnp.where(better, position, index)
         started = started | real
     return jnp.broadcast_to(index, best.shape)

@@ -70,7 +70,7 @@ def write_state_dict(path: str | os.PathLike[str], state_dict: Mapping[str, np.n
       state_dict: Arrays by PyTorch name, as from `to_state_dict`.
 
     Raises:
-      CheckpointError: If the ending is another one.
+      CheckpointError: If the ending is another one, or the format cannot hold an array.
 
     Example:
       >>> import tempfile
@@ -82,7 +82,13 @@ def write_state_dict(path: str | os.PathLike[str], state_dict: Mapping[str, np.n
         for name, value in state_dict.items()
     }
     if path.suffix == ".npz":
-        _write_atomically(path, lambda file: np.savez(file, allow_pickle=False, **arrays))
+        foreign = [name for name, x in arrays.items() if x.dtype.kind in "OV"]
+        if foreign:
+            raise CheckpointError(
+                f"write_state_dict: .npz holds NumPy's own dtypes only, got {foreign[0]!r} of "
+                f"dtype {arrays[foreign[0]].dtype}; write .safetensors."
+            )
+        _write_atomically(path, lambda file: _write_npz(file, arrays))
     elif path.suffix == ".safetensors":
         content = safetensors.numpy.save(arrays)
         _write_atomically(path, lambda file: file.write(content))
@@ -93,11 +99,20 @@ def write_state_dict(path: str | os.PathLike[str], state_dict: Mapping[str, np.n
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as archive:
+    # Opened here: on a damaged file np.load leaves it open.
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         wrong = [name for name in archive.files if not isinstance(archive[name], np.ndarray)]
         if wrong:
             raise ValueError(f"entries that are no arrays: {wrong}")
         return {name: archive[name] for name in archive.files}
+
+
+def _write_npz(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+    """Like np.savez, whose own arguments cannot be keys."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, value in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, value, allow_pickle=False)
 
 
 def _write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -4,7 +4,7 @@ from jaxcnn.train.checkpoint import Checkpoints
 from jaxcnn.train.evaluation import Evaluation, Evaluator
 from jaxcnn.train.loop import fit
 from jaxcnn.train.parallel import parallelize
-from jaxcnn.train.report import format_table, save_figure, write_report
+from jaxcnn.train.report import finish, format_table, print_epoch, save_figure, write_report
 from jaxcnn.train.run import RunFolder
 from jaxcnn.train.state import TrainState, create_state
 from jaxcnn.train.step import make_eval_step, make_train_step, scan_steps, to_float
@@ -16,11 +16,13 @@ __all__ = [
     "RunFolder",
     "TrainState",
     "create_state",
+    "finish",
     "fit",
     "format_table",
     "make_eval_step",
     "make_train_step",
     "parallelize",
+    "print_epoch",
     "save_figure",
     "scan_steps",
     "to_float",

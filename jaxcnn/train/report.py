@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from matplotlib.figure import Figure
 from jaxcnn.data import ImageDataset
 from jaxcnn.interop import to_state_dict, write_state_dict
 from jaxcnn.train.checkpoint import Row
-from jaxcnn.train.evaluation import Evaluation
+from jaxcnn.train.evaluation import Evaluation, Evaluator
+from jaxcnn.train.run import RunFolder
 from jaxcnn.train.state import TrainState
 
 _RIGHT, _WRONG = "tab:green", "tab:red"
@@ -49,6 +52,59 @@ def write_report(
     weights = path / "model.safetensors"
     write_state_dict(weights, to_state_dict(state.variables))
     return [*(path / name for name in figures), weights]
+
+
+def print_epoch(row: Row) -> None:
+    """Prints one row of metrics as one line.
+
+    Example:
+      >>> print_epoch({"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.9, "seconds": 2.0})
+      epoch   1   train loss 0.5000   train accuracy 90.00%   2.0 s
+    """
+    parts = [f"epoch {row['epoch']:>3}"]
+    for part in ("train", "test"):
+        if f"{part}_loss" in row:
+            parts.append(f"{part} loss {row[f'{part}_loss']:.4f}")
+            parts.append(f"{part} accuracy {row[f'{part}_accuracy']:.2%}")
+    print("   ".join([*parts, f"{row['seconds']:.1f} s"]), flush=True)
+
+
+def finish(
+    run: RunFolder,
+    state: TrainState,
+    history: Sequence[Row],
+    dataset: ImageDataset,
+    evaluate: Evaluator,
+    started: float,
+) -> Evaluation:
+    """Evaluates, writes the report and prints one table and the paths of the pictures.
+
+    Args:
+      run: The run's folder.
+      state: The trained state.
+      history: The rows that `fit` returned.
+      dataset: The test images.
+      evaluate: The evaluator.
+      started: `time.perf_counter()` at the start of the program.
+    """
+    result = evaluate(state, dataset)
+    files = write_report(run.path, state, history, dataset, result)
+    last = history[-1]
+    devices = evaluate.devices
+    rows = {
+        "data": f"{dataset.name}, {len(dataset):,} test images",
+        "epochs": f"{last['epoch']} ({last['step']:,} steps)",
+        "train loss": f"{last['train_loss']:.4f}",
+        "train accuracy": f"{last['train_accuracy']:.2%}",
+        "test loss": f"{result.loss:.4f}",
+        "test accuracy": f"{result.accuracy:.2%}",
+        "speed": f"{last['images_per_second']:,.0f} images/s in the last epoch",
+        "devices": f"{len(devices)} x {devices[0].device_kind}",
+        "time": f"{time.perf_counter() - started:.1f} s with compilation",
+    }
+    print("\n" + format_table(rows) + "\n")
+    print("\n".join(str(file) for file in files))
+    return result
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -97,9 +153,10 @@ def _confusion(dataset: ImageDataset, result: Evaluation) -> Figure:
         ticks = range(len(names))
         axes.set_xticks(ticks, names, rotation=45, ha="right")
         axes.set_yticks(ticks, names)
-        for (row, column), count in np.ndenumerate(counts):
+        for row, column in zip(*np.nonzero(counts), strict=True):
             color = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)
+            count = str(counts[row, column])
+            axes.text(column, row, count, ha="center", va="center", color=color, fontsize=8)
     title = f"{dataset.name} {dataset.split}: accuracy {result.accuracy:.2%}"
     axes.set(xlabel="predicted class", ylabel="true class", title=title)
     return figure
@@ -110,13 +167,13 @@ def _predictions(dataset: ImageDataset, result: Evaluation, columns: int = 8) ->
     first = np.arange(min(2 * columns, len(dataset)))
     mistakes = np.flatnonzero(result.predictions != result.labels)
     worst = mistakes[np.argsort(-result.confidences[mistakes], kind="stable")][: 2 * columns]
-    shown = [("first test images", first), ("surest mistakes", worst)]
-    figure = Figure(figsize=(1.35 * columns, 8.4), layout="constrained")
-    parts: Any = figure.subfigures(2, 1)
-    for row, (title, indices) in enumerate(shown):
-        part = parts[row]
+    shown = {"first test images": first, "surest mistakes": worst}
+    rows = [max(1, math.ceil(len(indices) / columns)) for indices in shown.values()]
+    figure = Figure(figsize=(1.35 * columns, 1.9 * sum(rows) + 0.8), layout="constrained")
+    parts: Any = figure.subfigures(len(rows), 1, height_ratios=[n + 0.2 for n in rows])
+    for part, count, (title, indices) in zip(parts, rows, shown.items(), strict=True):
         part.suptitle(title)
-        grid = part.subplots(2, columns)
+        grid = part.subplots(count, columns, squeeze=False)
         for axes in grid.flat:
             axes.axis("off")
         for axes, index in zip(grid.flat, indices, strict=False):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import json
 import os
@@ -19,7 +18,7 @@ class RunFolder:
     """A run's settings, metrics and checkpoints.
 
     Holds `config.json`, `metrics.jsonl` (one line for each epoch) and `checkpoints/`; reports and
-    weights are written beside them.
+    weights are written beside them. It is made when something is written.
 
     Attributes:
       path: The folder.
@@ -33,17 +32,17 @@ class RunFolder:
 
     Example:
       >>> run = RunFolder(tempfile.mkdtemp() + "/lenet", {"lr": 0.1})
+      >>> run.write_metrics([{"epoch": 1, "train_loss": 0.5}])
       >>> sorted(file.name for file in run.path.iterdir())
-      ['config.json']
+      ['config.json', 'metrics.jsonl']
     """
 
     # To train longer, or elsewhere, is to continue the same run.
-    _FREE = ("epochs", "resume", "runs", "data_dir", "raw_dir")
+    _FREE = ("epochs", "resume", "runs", "data_dir", "raw_dir", "strategy")
 
     def __init__(self, path: str | os.PathLike[str], config: dict[str, Any]) -> None:
         self.path = Path(path).absolute()
-        self.path.mkdir(parents=True, exist_ok=True)
-        config = json.loads(json.dumps(config, default=str))
+        self._config = config = json.loads(json.dumps(config, default=str))
         file = self.path / "config.json"
         if file.exists():
             old = json.loads(file.read_text())
@@ -54,31 +53,31 @@ class RunFolder:
             }
             rule = f"a resumed run must keep the settings of {file}"
             check(not changed, "RunFolder", rule, changed=changed)
-        _write_text(file, json.dumps(config, indent=2) + "\n")
         self._checkpoints: Checkpoints | None = None
 
     @classmethod
-    def open(cls, settings: Any, name: str) -> RunFolder:
-        """The folder that `settings.resume` names, or a new `<runs>/<name>-<time>/`.
-
-        Args:
-          settings: A dataclass with fields `runs` and `resume`, both paths (`resume` may be None).
-          name: The experiment's name.
+    def open(
+        cls,
+        name: str,
+        config: dict[str, Any],
+        runs: str | os.PathLike[str] = "runs",
+        resume: str | os.PathLike[str] | None = None,
+    ) -> RunFolder:
+        """The folder `resume`, or a new `<runs>/<name>-<time>/`.
 
         Raises:
           FileNotFoundError: If `resume` is no run folder.
           ValueError: If it belongs to a run with other settings.
         """
-        config = dataclasses.asdict(settings)
-        if settings.resume is None:
+        if resume is None:
             now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-            return cls(Path(settings.runs) / f"{name}-{now}", config)
-        if not (Path(settings.resume) / "config.json").is_file():
+            return cls(Path(runs) / f"{name}-{now}", config)
+        if not (Path(resume) / "config.json").is_file():
             raise FileNotFoundError(
                 f"RunFolder: resume must be a run folder with a config.json, got "
-                f"resume={str(settings.resume)!r}."
+                f"resume={str(resume)!r}."
             )
-        return cls(settings.resume, config)
+        return cls(resume, config)
 
     def restore(self, state: TrainState) -> tuple[TrainState, list[Row]]:
         """The newest checkpoint's state and metrics, or `state` and none.
@@ -86,15 +85,18 @@ class RunFolder:
         `metrics.jsonl` is brought back to the state of that checkpoint.
         """
         state, history = self._opened_checkpoints().restore(state)
-        self._write_metrics(history)
+        self.write_metrics(history)
         return state, history
 
     def save(self, state: TrainState, history: list[Row]) -> None:
         """Writes a checkpoint and the metrics of all epochs so far."""
         self._opened_checkpoints().save(len(history), state, history)
-        self._write_metrics(history)
+        self.write_metrics(history)
 
-    def _write_metrics(self, history: list[Row]) -> None:
+    def write_metrics(self, history: list[Row]) -> None:
+        """Replaces `metrics.jsonl` by these rows."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        _write_text(self.path / "config.json", json.dumps(self._config, indent=2) + "\n")
         lines = "".join(json.dumps(row) + "\n" for row in history)
         _write_text(self.path / "metrics.jsonl", lines)
 

@@ -76,7 +76,10 @@ def create_state(
     name = type(model).__name__
     check_type(takes_train, "create_state", rule, model=name)
     init_key, rng = jax.random.split(key)
-    start = variables or jax.jit(model.init)(init_key, jnp.asarray(sample))
+    x = jnp.asarray(sample)
+    # Bytes become floats before they reach the model.
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    start = variables or jax.jit(model.init)(init_key, x)
     params = start["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),

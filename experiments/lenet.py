@@ -1,0 +1,120 @@
+"""LeNet on scanned digits (default), MNIST or Fashion-MNIST.
+
+python experiments/lenet.py
+    98 % of the test digits in about 20 s on two CPU cores.
+python experiments/lenet.py --dataset fashion_mnist
+    Dive into Deep Learning's recipe: after 10 epochs train loss 0.47 and test accuracy 0.78.
+    The data is downloaded once; --raw-dir FOLDER reads the four original .gz files instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Literal
+
+import jax
+import tyro
+
+from jaxcnn import data, init, models, optim, train
+from jaxcnn.cli import one_line_errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How to train on one data set."""
+
+    activation: Literal["sigmoid", "relu"]
+    pool: Literal["avg", "max"]
+    epochs: int
+    batch_size: int
+    lr: float
+    momentum: float
+
+
+DIGITS = Recipe("relu", "max", epochs=20, batch_size=32, lr=0.02, momentum=0.9)
+D2L = Recipe("sigmoid", "avg", epochs=10, batch_size=256, lr=0.9, momentum=0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings; what is None comes from the data set's recipe."""
+
+    dataset: Literal["digits", "mnist", "fashion_mnist"] = "digits"
+    activation: Literal["sigmoid", "relu"] | None = None
+    """relu for digits, sigmoid (d2l) for the others."""
+    pool: Literal["avg", "max"] | None = None
+    """max for digits, avg (d2l) for the others."""
+    epochs: int | None = None
+    """20 for digits, 10 for the others."""
+    batch_size: int | None = None
+    """Images in a step, over all devices: 32 for digits, 256 for the others."""
+    lr: float | None = None
+    """Learning rate: 0.02 for digits, 0.9 for the others."""
+    momentum: float | None = None
+    """0.9 for digits, 0 for the others."""
+    seed: int = 0
+    """Seed of the parameters and of the order of the images."""
+    strategy: Literal["pmap", "jit"] = "pmap"
+    """How several devices share a step."""
+    data_dir: Path | None = None
+    """Where downloaded data lies; ~/.cache/jaxcnn by default."""
+    raw_dir: Path | None = None
+    """Folder with the original files, read instead of downloading."""
+    runs: Path = Path("runs")
+    """Where the run folder is made."""
+    resume: Path | None = None
+    """A run folder to continue, with the settings that it began with."""
+
+    def recipe(self) -> Recipe:
+        """The data set's recipe with this object's changes."""
+        recipe = DIGITS if self.dataset == "digits" else D2L
+        names = [field.name for field in dataclasses.fields(Recipe)]
+        changes = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return dataclasses.replace(recipe, **changes)
+
+
+def main(settings: Settings) -> train.Evaluation:
+    started = time.perf_counter()
+    recipe = settings.recipe()
+    train_set, test_set = (
+        data.load(
+            settings.dataset, split, data_dir=settings.data_dir, raw_dir=settings.raw_dir
+        ).resize(28)
+        for split in ("train", "test")
+    )
+    model = models.lenet(len(train_set.class_names), 1, recipe.activation, recipe.pool)
+    tx = optim.sgd(recipe.lr, recipe.momentum)
+    key, weights_key = jax.random.split(jax.random.key(settings.seed))
+    state = train.create_state(model, tx, key, train_set.images[:1])
+    params = init.reinitialize(state.params, weights_key, init.xavier_uniform(), r"weight$")
+    state = state.replace(params=params, opt_state=tx.init(params))
+
+    run = train.RunFolder.open(
+        f"lenet-{settings.dataset}",
+        {**dataclasses.asdict(settings), **dataclasses.asdict(recipe)},
+        settings.runs,
+        settings.resume,
+    )
+    state, history = train.fit(
+        state,
+        train_set,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        test_set=test_set,
+        seed=settings.seed,
+        strategy=settings.strategy,
+        run=run,
+        on_epoch=train.print_epoch,
+    )
+    evaluate = train.Evaluator(
+        train.make_eval_step(), batch_size=recipe.batch_size, strategy=settings.strategy
+    )
+    return train.finish(run, state, history, test_set, evaluate, started)
+
+
+if __name__ == "__main__":
+    settings = tyro.cli(Settings, description=__doc__)
+    with one_line_errors():
+        main(settings)

@@ -1,0 +1,132 @@
+"""The scripts, run as a user runs them, on small data."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import jaxcnn
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "experiments" / script), *map(str, arguments)]
+    environment = {k: v for k, v in os.environ.items() if k != "JAXCNN_TRACEBACK"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def only_folder(runs: Path) -> Path:
+    (folder,) = runs.iterdir()
+    return folder
+
+
+@pytest.fixture
+def cifar10(tmp_path: Path) -> Path:
+    """Forty images in CIFAR-10's binary format."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for name in ("test_batch", *(f"data_batch_{i}" for i in range(1, 6))):
+        records = rng.integers(0, 256, (40, 3073), dtype=np.uint8)
+        records[:, 0] %= 10
+        (folder / f"{name}.bin").write_bytes(records.tobytes())
+    return folder
+
+
+def test_lenet_leaves_everything_and_resumes(tmp_path: Path) -> None:
+    result = run("lenet.py", "--epochs", 1, "--runs", tmp_path)
+    assert result.returncode == 0, result.stderr
+    folder = only_folder(tmp_path)
+    assert {file.name for file in folder.iterdir()} == {
+        "checkpoints", "config.json", "confusion.png", "curves.png", "metrics.jsonl",
+        "model.safetensors", "predictions.png",
+    }  # fmt: skip
+    assert "test accuracy" in result.stdout
+    assert str(folder / "predictions.png") in result.stdout
+    assert json.loads((folder / "config.json").read_text())["lr"] == 0.02
+    assert len(jaxcnn.read_state_dict(folder / "model.safetensors")) == 10
+
+    result = run("lenet.py", "--epochs", 2, "--runs", tmp_path, "--resume", folder)
+    assert result.returncode == 0, result.stderr
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [45, 90]
+    assert "epoch   2" in result.stdout
+    assert "epoch   1" not in result.stdout
+
+
+def test_cifar10_quick_seed_prints_what_its_original_prints(tmp_path: Path, cifar10: Path) -> None:
+    arguments = ["--raw-dir", cifar10, "--runs", tmp_path / "runs", "--limit", 10, "--epochs", 2]
+    result = run("cifar10_quick.py", "--recipe", "seed", *arguments)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("epoch:0, loss:2")
+    assert lines[1].startswith("epoch:1, loss:2")
+    rows = (only_folder(tmp_path / "runs") / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [10, 20]
+
+
+def test_cifar10_quick_tutorial_prints_the_test_loss(tmp_path: Path, cifar10: Path) -> None:
+    arguments = ["--raw-dir", cifar10, "--runs", tmp_path / "runs", "--epochs", 1, "--limit", 40]
+    result = run("cifar10_quick.py", "--recipe", "tutorial", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("epoch 1: test loss sum 2.")
+
+
+def test_edge_kernel_finds_the_kernel(tmp_path: Path) -> None:
+    result = run("edge_kernel.py", "--runs", tmp_path)
+    assert result.returncode == 0, result.stderr
+    folder = only_folder(tmp_path)
+    assert (folder / "edges.png").stat().st_size > 10_000
+    kernels = jaxcnn.read_state_dict(folder / "model.safetensors")
+    assert set(kernels) == {"synthetic.weight", "china.jpg.weight"}
+    for kernel in kernels.values():
+        np.testing.assert_allclose(kernel.ravel(), [1, -1], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "message"),
+    [
+        pytest.param(
+            "lenet.py", ["--lr", "-1"], "sgd: lr must not be negative, got lr=-1", id="lr"
+        ),
+        pytest.param("lenet.py", ["--epochs", "0"], "got epochs=0", id="epochs"),
+        pytest.param("lenet.py", ["--batch-size", "0"], "got batch_size=0", id="batch"),
+        pytest.param("lenet.py", ["--resume", "nothing"], "got resume='nothing'", id="resume"),
+        pytest.param(
+            "lenet.py", ["--dataset", "mnist", "--raw-dir", "nothing"], "nothing", id="raw_dir"
+        ),
+        pytest.param("edge_kernel.py", ["--photo", "cat.jpg"], "cat.jpg", id="photo"),
+    ],
+)
+def test_a_bad_setting_gives_one_line_and_leaves_nothing(
+    script: str, arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    result = run(script, *arguments, "--runs", tmp_path / "runs")
+    assert result.returncode == 2
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.torch
+@pytest.mark.shared_data
+def test_benchmark_runs_both_contestants(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
+    raw = ROOT.parent / "shared" / "data" / "cifar10"
+    if not raw.exists():
+        pytest.skip("needs ../shared/data")
+    out = tmp_path / "figures.json"
+    arguments = ["--raw-dir", raw, "--steps", 20, "--rounds", 1, "--out", out]
+    result = run("bench/cifar10_quick_seed.py", *arguments)
+    assert result.returncode == 0, result.stderr
+    assert "jaxcnn / torch = " in result.stdout
+    assert set(json.loads(out.read_text())["steps_per_second"]) == {"jaxcnn", "torch"}

@@ -1,0 +1,1 @@
+"""Tests of jaxcnn.functional beyond parity."""

@@ -1,0 +1,125 @@
+"""The programs for XLA:CPU against the plain ones, gradients included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from jaxcnn.functional import _cpu
+from jaxcnn.functional._windows import Window
+
+# (input, kernel, stride, dilation, pads), each for two spatial axes.
+SHAPES = {
+    "odd": ((7, 9), (3, 3), (1, 1), (1, 1), ((1, 1), (1, 1))),
+    "stride": ((8, 7), (3, 2), (2, 2), (1, 1), ((1, 1), (0, 1))),
+    "stride-over-kernel": ((9, 11), (2, 2), (3, 4), (1, 1), ((0, 0), (1, 0))),
+    "dilation": ((9, 8), (3, 2), (1, 2), (2, 3), ((2, 2), (1, 1))),
+    "one-window": ((5, 4), (5, 4), (1, 1), (1, 1), ((0, 0), (0, 0))),
+    "1x1": ((4, 5), (1, 1), (1, 1), (1, 1), ((0, 0), (0, 0))),
+    "edge": ((3, 6), (1, 2), (1, 1), (1, 1), ((0, 0), (0, 0))),
+}
+CHANNELS = [(1, 1, 2), (2, 3, 4), (1, 5, 3), (2, 8, 1)]  # batch, in, out
+
+
+def window_of(name: str) -> tuple[tuple[int, ...], Window]:
+    size, kernel, stride, dilation, pads = SHAPES[name]
+    return size, Window(kernel, stride, dilation, pads)
+
+
+def derivatives(
+    function: Callable[..., jax.Array], *inputs: np.ndarray, second: bool = False
+) -> list[np.ndarray]:
+    """Value, tangent, gradients and, if wanted, the gradients of the squared gradients."""
+    tangents = tuple(np.cos(x) for x in inputs)
+    every = tuple(range(len(inputs)))
+
+    def all_of(*x: jax.Array) -> Any:
+        grads = jax.grad(lambda *x: jnp.sum(jnp.sin(function(*x))), every)
+        squared = lambda *x: sum(jnp.sum(g**2) for g in grads(*x))
+        more = jax.grad(squared, every)(*x) if second else ()
+        return *jax.jvp(function, x, tangents), *grads(*x), *more
+
+    return [np.asarray(value) for value in jax.jit(all_of)(*inputs)]
+
+
+def assert_same(fast: list[np.ndarray], plain: list[np.ndarray]) -> None:
+    for a, e in zip(fast, plain, strict=True):
+        assert a.dtype == e.dtype == np.float64
+        np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-9 * max(np.abs(e).max(), 1))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("batch", "channels", "out"), CHANNELS)
+def test_conv(
+    shape: str, batch: int, channels: int, out: int, x64: None, rng: np.random.RandomState
+) -> None:
+    size, window = window_of(shape)
+    plain = lambda x, weight: lax.conv_general_dilated(
+        x,
+        weight,
+        window.stride,
+        window.pads,
+        rhs_dilation=window.dilation,
+        dimension_numbers=("NHWC", "OIHW", "NHWC"),
+    )
+    x = rng.standard_normal((batch, *size, channels))
+    weight = rng.standard_normal((out, channels, *window.kernel))
+    fast = lambda x, weight: _cpu.conv(x, weight, window)
+    second = shape == "stride"  # enough: it takes long to compile
+    assert_same(
+        derivatives(fast, x, weight, second=second), derivatives(plain, x, weight, second=second)
+    )
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("batch", "channels"), [(1, 1), (2, 3)])
+def test_max_pool(
+    shape: str, batch: int, channels: int, x64: None, rng: np.random.RandomState
+) -> None:
+    """Against the maximum over patches: select-and-scatter has no gradient with dilation."""
+    size, window = window_of(shape)
+    x = rng.standard_normal((batch, *size, channels))
+
+    def plain(x: jax.Array) -> jax.Array:
+        taps = [tap for _, tap in window.taps(window.pad(x, -jnp.inf))]
+        return jnp.max(jnp.stack(taps), 0)
+
+    fast = lambda x: _cpu.max_pool(x, window)
+    assert_same(derivatives(fast, x), derivatives(plain, x))
+
+
+@pytest.mark.parametrize("shape", [name for name in SHAPES if name != "dilation"])
+def test_max_pool_ties(shape: str, x64: None, rng: np.random.RandomState) -> None:
+    """The whole gradient goes to the first maximum, as the plain program has it."""
+    size, window = window_of(shape)
+    x = rng.randint(0, 3, (2, *size, 3)).astype(np.float64)
+    plain = lambda x: window.reduce(x, -jnp.inf, lax.max)
+    fast = lambda x: _cpu.max_pool(x, window)
+    weight = rng.standard_normal(jax.eval_shape(plain, x).shape)
+    grad = lambda f: jax.jit(jax.grad(lambda x: jnp.sum(f(x) * weight)))(x)
+    np.testing.assert_allclose(grad(fast), grad(plain), rtol=1e-12)
+
+
+@pytest.mark.parametrize("features", [(3, 4), (1, 1)])
+@pytest.mark.parametrize("rows", [1, 2, 5])
+def test_linear(
+    rows: int, features: tuple[int, int], x64: None, rng: np.random.RandomState
+) -> None:
+    x = rng.standard_normal((rows, features[0]))
+    weight = rng.standard_normal(features[::-1])
+    plain = lambda x, weight: x @ weight.T
+    assert_same(derivatives(_cpu.linear, x, weight), derivatives(plain, x, weight))
+
+
+def test_empty_batch() -> None:
+    """No images are no error: the last batch of an epoch may be filtered to nothing."""
+    _, window = window_of("odd")
+    assert _cpu.conv(jnp.ones((0, 7, 9, 3)), jnp.ones((4, 3, 3, 3)), window).shape == (0, 7, 9, 4)
+    assert _cpu.max_pool(jnp.ones((0, 7, 9, 3)), window).shape == (0, 7, 9, 3)
+    assert _cpu.linear(jnp.ones((0, 3)), jnp.ones((4, 3))).shape == (0, 4)

@@ -1,0 +1,1 @@
+"""Tests of jaxcnn.models beyond parity."""

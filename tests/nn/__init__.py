@@ -1,0 +1,1 @@
+"""Tests of jaxcnn.nn beyond parity."""

@@ -1,0 +1,69 @@
+"""Constructors and functions take PyTorch's arguments: names, order, defaults."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jaxcnn import functional as F
+from jaxcnn import nn, optim
+
+torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
+pytestmark = pytest.mark.torch
+
+LAYERS = [name for name in nn.__all__ if name not in ("Sequential", "Identity")]
+# linen's own, and the dtype fields that stand in for torch's device and dtype.
+LINEN = {"parent", "name", "dtype", "param_dtype"}
+PLACEMENT = {"device", "dtype"}
+# PyTorch's arguments that are missing here.
+MISSING = {"interpolate": {"antialias"}}
+# Ours alone: randomness is explicit.
+ADDED = {"dropout": {"rng"}}
+
+
+def parameters(function: Callable[..., Any], without: set[str]) -> list[tuple[str, Any, bool]]:
+    """(name, default, keyword only) of each argument."""
+    return [
+        (p.name, p.default, p.kind == p.KEYWORD_ONLY)
+        for p in inspect.signature(function).parameters.values()
+        if p.name not in without and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_layer(name: str) -> None:
+    theirs = parameters(getattr(torch.nn, name), PLACEMENT)
+    assert parameters(getattr(nn, name), LINEN) == theirs
+
+
+@pytest.mark.parametrize(
+    "name", ["relu", "batch_norm", "dropout", "cross_entropy", "interpolate", "pad"]
+)
+def test_function(name: str) -> None:
+    theirs = parameters(getattr(torch.nn.functional, name), MISSING.get(name, set()))
+    assert parameters(getattr(F, name), ADDED.get(name, set())) == theirs
+
+
+@pytest.mark.parametrize("name", ["conv2d", "avg_pool2d", "linear"])
+def test_builtin_function(name: str) -> None:
+    """C functions have no signature, but their help begins with one."""
+    arguments = re.search(r"\((.*?)\) ->", getattr(torch.nn.functional, name).__doc__)[1]
+    theirs = [part.strip().partition("=")[0] for part in arguments.split(",")]
+    assert [name for name, _, _ in parameters(getattr(F, name), set())] == theirs
+
+
+def test_max_pool2d() -> None:
+    """The public one of PyTorch hides its arguments; this is what it calls."""
+    theirs = parameters(torch.nn.functional._max_pool2d, set())
+    assert parameters(F.max_pool2d, set()) == theirs
+
+
+def test_sgd() -> None:
+    theirs = parameters(torch.optim.SGD, {"params", "foreach", "differentiable", "fused", "lr"})
+    ours = parameters(optim.sgd, {"lr"})
+    # PyTorch takes the last ones by name only.
+    assert [row[:2] for row in ours] == [row[:2] for row in theirs]

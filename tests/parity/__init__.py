@@ -1,0 +1,1 @@
+"""The library against PyTorch: one table of cases, run live and against stored values."""

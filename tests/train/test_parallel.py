@@ -1,0 +1,151 @@
+"""One step on eight simulated devices against the same step on one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxcnn import models, nn, optim, train
+
+DEVICES = 8
+BATCH = 64
+
+
+def batch(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(BATCH, *shape)).astype(np.float32)
+    return {"image": images, "label": rng.integers(0, 10, BATCH).astype(np.int32)}
+
+
+def batch_norm_net() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(4),
+        nn.Flatten(), nn.Linear(4 * 2 * 2, 10),
+    )  # fmt: skip
+
+
+def new_state(model: Any, data: dict[str, np.ndarray]) -> train.TrainState:
+    tx = optim.sgd(0.1, momentum=0.9, weight_decay=1e-4)
+    return train.create_state(model, tx, jax.random.key(0), data["image"])
+
+
+def assert_close(actual: Any, expected: Any, limit: float) -> None:
+    for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        scale = max(float(np.abs(e).max()), 1e-3)
+        assert float(np.abs(np.asarray(a) - np.asarray(e)).max()) <= limit * scale
+
+
+@pytest.fixture(autouse=True)
+def eight_devices() -> None:
+    assert jax.local_device_count() == DEVICES, "tests/conftest.py asks for eight devices"
+
+
+@pytest.mark.parametrize("strategy", ["pmap", "jit"])
+def test_without_batch_norm_devices_do_not_change_the_step(strategy: str) -> None:
+    data = batch((28, 28, 1))
+    step = train.make_train_step()
+    model = models.lenet(activation="relu", pool="max")
+    expected, expected_metrics = jax.jit(step)(new_state(model, data), data)
+    actual, metrics = train.parallelize(step, strategy)(new_state(model, data), data)
+    assert_close(actual.params, expected.params, 1e-6)
+    assert_close(actual.opt_state, expected.opt_state, 1e-6)
+    assert int(metrics["count"]) == BATCH
+    assert int(metrics["correct"]) == int(expected_metrics["correct"])
+    assert float(metrics["loss"]) == pytest.approx(float(expected_metrics["loss"]), rel=1e-6)
+
+
+def test_under_pmap_batch_norm_is_per_device() -> None:
+    data = batch((8, 8, 1))
+    model = batch_norm_net()
+    shards = [
+        {name: values[i : i + BATCH // DEVICES] for name, values in data.items()}
+        for i in range(0, BATCH, BATCH // DEVICES)
+    ]
+    # With this optimiser a step's change of the parameters is its gradient.
+    tell = optax.GradientTransformation(lambda params: (), lambda grads, state, _: (grads, state))
+    start = train.create_state(model, tell, jax.random.key(0), data["image"])
+    one_device = jax.jit(train.make_train_step())
+    alone = [one_device(start, shard) for shard in shards]
+    mean = jax.tree.map(
+        lambda old, *new: sum(n - old for n in new) / DEVICES,
+        start.params,
+        *[state.params for state, _ in alone],
+    )
+    state = new_state(model, data)
+    updates, _ = state.tx.update(mean, state.opt_state, state.params)
+    expected = jax.tree.map(jnp.add, state.params, updates)
+
+    actual, metrics = train.parallelize(train.make_train_step())(state, data)
+    assert_close(actual.params, expected, 1e-5)  # the gradients are differences of parameters
+    assert_close(actual.batch_stats, alone[0][0].batch_stats, 1e-6)  # as in DDP
+    losses = [float(metrics["loss"]) for _, metrics in alone]
+    assert float(metrics["loss"]) == pytest.approx(np.mean(losses), rel=1e-6)
+
+
+def test_under_jit_batch_norm_sees_the_whole_batch() -> None:
+    data = batch((8, 8, 1))
+    model = batch_norm_net()
+    expected, _ = jax.jit(train.make_train_step())(new_state(model, data), data)
+    actual, _ = train.parallelize(train.make_train_step(), "jit")(new_state(model, data), data)
+    assert_close(actual.params, expected.params, 1e-6)
+    assert_close(actual.batch_stats, expected.batch_stats, 1e-6)
+
+
+@pytest.mark.parametrize("strategy", ["pmap", "jit"])
+def test_scanned_steps_equal_single_steps(strategy: str) -> None:
+    data = batch((8, 8, 1))
+    model, step = batch_norm_net(), train.make_train_step()
+    single = train.parallelize(step, strategy, donate=False)
+    expected = new_state(model, data)
+    for _ in range(3):
+        expected, _ = single(expected, data)
+    several = train.parallelize(train.scan_steps(step), strategy, batch_axis=1)
+    stacked = {name: np.stack([values] * 3) for name, values in data.items()}
+    actual, metrics = several(new_state(model, data), stacked)
+    assert_close(actual.params, expected.params, 1e-6)
+    assert metrics["loss"].shape == (3,)
+    assert int(actual.step) == 3
+
+
+def test_dropout_differs_between_devices_and_steps() -> None:
+    def masks(state: train.TrainState) -> Any:
+        def loss_fn(logits: jax.Array, labels: jax.Array) -> jax.Array:
+            return jnp.sum(logits)
+
+        return train.parallelize(train.make_train_step(loss_fn), donate=False)(state, data)
+
+    data = {"image": np.ones((DEVICES, 64), np.float32), "label": np.zeros(DEVICES, np.int32)}
+    model = nn.Sequential(nn.Dropout(0.5), nn.Linear(64, 10, bias=False))
+    state, _ = masks(train.create_state(model, optim.sgd(1.0), jax.random.key(0), data["image"]))
+    # The gradient of each weight is the mean over devices of its input's mask: with one mask on
+    # all devices it could only be 0 or 2.
+    first = train.create_state(model, optim.sgd(1.0), jax.random.key(0), data["image"])
+    gradient = np.asarray(first.params["1"]["weight"] - state.params["1"]["weight"])[0]
+    assert len(np.unique(gradient.round(3))) > 2
+    again, _ = masks(state)
+    next_gradient = np.asarray(state.params["1"]["weight"] - again.params["1"]["weight"])[0]
+    assert not np.allclose(gradient, next_gradient, atol=1e-3)
+
+
+def test_a_donated_state_is_gone() -> None:
+    data = batch((8, 8, 1))
+    state = new_state(batch_norm_net(), data)
+    step = train.parallelize(train.make_train_step(), devices=jax.local_devices()[:1])
+    state, _ = step(state, data)
+    old = state
+    step(state, data)
+    assert jax.tree.leaves(old.params)[0].is_deleted()
+
+
+def test_errors() -> None:
+    with pytest.raises(ValueError, match=r"parallelize: .* got strategy='pjit'"):
+        train.parallelize(train.make_train_step(), "pjit")
+    data = {name: values[:12] for name, values in batch((8, 8, 1)).items()}
+    step = train.parallelize(train.make_train_step())
+    with pytest.raises(ValueError, match=r"divide evenly among the devices, got batch=12"):
+        step(new_state(batch_norm_net(), data), data)
