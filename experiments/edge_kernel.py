@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -67,10 +68,10 @@ def learn(image: jax.Array, settings: Settings) -> tuple[jax.Array, jax.Array, n
     variables = layer.init(jax.random.key(settings.seed), image)
     tx = optim.sgd(settings.lr, settings.momentum)
 
-    def loss(variables):
-        return jnp.mean((layer.apply(variables, image) - target) ** 2)
+    def loss(variables: dict[str, Any]) -> jax.Array:
+        return jnp.mean((jnp.asarray(layer.apply(variables, image)) - target) ** 2)
 
-    def step(carry, _):
+    def step(carry: Any, _: None) -> tuple[Any, jax.Array]:
         variables, opt_state = carry
         value, grads = jax.value_and_grad(loss)(variables)
         updates, opt_state = tx.update(grads, opt_state)
@@ -78,7 +79,8 @@ def learn(image: jax.Array, settings: Settings) -> tuple[jax.Array, jax.Array, n
 
     start = (variables, tx.init(variables))
     (variables, _), losses = jax.jit(lambda c: jax.lax.scan(step, c, length=settings.steps))(start)
-    return variables["params"]["weight"], layer.apply(variables, image), np.asarray(losses)
+    weight = variables["params"]["weight"]
+    return weight, F.conv2d(image, weight), np.asarray(losses)
 
 
 def draw_edges(results: dict[str, tuple[jax.Array, jax.Array]]) -> Figure:

@@ -8,7 +8,6 @@ complete, by a rename, and zip's own checksums tell a damaged one.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sys
 import zipfile
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from jaxcnn._files import write_atomically
 from jaxcnn.data.formats import broken
 from jaxcnn.data.sources import Source
 
@@ -62,7 +62,7 @@ def load_prepared(source: Source, split: str, data_dir: Path) -> tuple[np.ndarra
         images, labels = _prepare_and_decode(source, split, data_dir)
         # The set may lie in a read-only folder that many people share.
         with contextlib.suppress(OSError):
-            _write_arrays(decoded, images, labels)
+            write_atomically(decoded, lambda file: np.savez(file, images=images, labels=labels))
     return images, labels
 
 
@@ -74,16 +74,6 @@ def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
             return arrays["images"], arrays["labels"]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
-
-
-def _write_arrays(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez(file, images=images, labels=labels)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _prepare_and_decode(

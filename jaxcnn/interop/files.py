@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import safetensors
 import safetensors.numpy
+
+from jaxcnn._files import write_atomically
 
 _FORMATS = (".npz", ".safetensors")
 
@@ -88,10 +89,10 @@ def write_state_dict(path: str | os.PathLike[str], state_dict: Mapping[str, np.n
                 f"write_state_dict: .npz holds NumPy's own dtypes only, got {foreign[0]!r} of "
                 f"dtype {arrays[foreign[0]].dtype}; write .safetensors."
             )
-        _write_atomically(path, lambda file: _write_npz(file, arrays))
+        write_atomically(path, lambda file: _write_npz(file, arrays))
     elif path.suffix == ".safetensors":
         content = safetensors.numpy.save(arrays)
-        _write_atomically(path, lambda file: file.write(content))
+        write_atomically(path, lambda file: file.write(content))
     else:
         raise CheckpointError(
             f"write_state_dict: the ending must be one of {_FORMATS}, got path={str(path)!r}."
@@ -113,23 +114,3 @@ def _write_npz(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
         for name, value in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
                 np.lib.format.write_array(entry, value, allow_pickle=False)
-
-
-def _write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

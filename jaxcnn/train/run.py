@@ -5,11 +5,11 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from jaxcnn._checks import check
+from jaxcnn._files import write_atomically
 from jaxcnn.train.checkpoint import Checkpoints, Row
 from jaxcnn.train.state import TrainState
 
@@ -31,6 +31,7 @@ class RunFolder:
       ValueError: If the folder belongs to a run with other settings.
 
     Example:
+      >>> import tempfile
       >>> run = RunFolder(tempfile.mkdtemp() + "/lenet", {"lr": 0.1})
       >>> run.write_metrics([{"epoch": 1, "train_loss": 0.5}])
       >>> sorted(file.name for file in run.path.iterdir())
@@ -96,19 +97,12 @@ class RunFolder:
     def write_metrics(self, history: list[Row]) -> None:
         """Replaces `metrics.jsonl` by these rows."""
         self.path.mkdir(parents=True, exist_ok=True)
-        _write_text(self.path / "config.json", json.dumps(self._config, indent=2) + "\n")
+        config = json.dumps(self._config, indent=2) + "\n"
+        write_atomically(self.path / "config.json", lambda file: file.write(config.encode()))
         lines = "".join(json.dumps(row) + "\n" for row in history)
-        _write_text(self.path / "metrics.jsonl", lines)
+        write_atomically(self.path / "metrics.jsonl", lambda file: file.write(lines.encode()))
 
     def _opened_checkpoints(self) -> Checkpoints:
         if self._checkpoints is None:
             self._checkpoints = Checkpoints(self.path / "checkpoints")
         return self._checkpoints
-
-
-def _write_text(path: Path, text: str) -> None:
-    """Replaces a file at once, so that a killed run leaves the old one or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-    os.replace(temporary, path)
