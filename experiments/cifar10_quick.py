@@ -54,7 +54,7 @@ class Settings:
 
 def load(settings: Settings, split: str) -> data.ImageDataset:
     dataset = data.load("cifar10", split, data_dir=settings.data_dir, raw_dir=settings.raw_dir)
-    return dataset if settings.limit is None else dataset.take(settings.limit)
+    return dataset if settings.limit is None else dataset.take(min(settings.limit, len(dataset)))
 
 
 def print_seed(row: dict[str, Any]) -> None:
@@ -73,11 +73,14 @@ def main(settings: Settings) -> train.Evaluation:
     test_set = load(settings, "test")
     train_set = test_set if seed_recipe else load(settings, "train")
     batch_size = 1 if seed_recipe else 64
-    devices = jax.local_devices()[:1] if seed_recipe else jax.local_devices()
+    devices = train.even_devices(batch_size)
 
     model = models.cifar10_quick()
     tx = optim.sgd(settings.lr)
     state = train.create_state(model, tx, jax.random.key(settings.seed), train_set.images[:1])
+    evaluate = train.Evaluator(
+        train.make_eval_step(), batch_size=64, strategy=settings.strategy, devices=devices
+    )
     run = train.RunFolder.open(
         f"cifar10_quick-{settings.recipe}",
         dataclasses.asdict(settings),
@@ -90,14 +93,12 @@ def main(settings: Settings) -> train.Evaluation:
         epochs=settings.epochs,
         batch_size=batch_size,
         test_set=None if seed_recipe else test_set,
+        evaluate=evaluate,
         shuffle=False,
         strategy=settings.strategy,
         devices=devices,
         run=run,
         on_epoch=print_seed if seed_recipe else print_tutorial,
-    )
-    evaluate = train.Evaluator(
-        train.make_eval_step(), batch_size=64, strategy=settings.strategy, devices=devices
     )
     return train.finish(run, state, history, test_set, evaluate, started)
 

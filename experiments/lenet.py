@@ -91,6 +91,13 @@ def main(settings: Settings) -> train.Evaluation:
     params = init.reinitialize(state.params, weights_key, init.xavier_uniform(), r"weight$")
     state = state.replace(params=params, opt_state=tx.init(params))
 
+    devices = train.even_devices(recipe.batch_size)
+    evaluate = train.Evaluator(
+        train.make_eval_step(),
+        batch_size=recipe.batch_size,
+        strategy=settings.strategy,
+        devices=devices,
+    )
     run = train.RunFolder.open(
         f"lenet-{settings.dataset}",
         {**dataclasses.asdict(settings), **dataclasses.asdict(recipe)},
@@ -104,12 +111,11 @@ def main(settings: Settings) -> train.Evaluation:
         batch_size=recipe.batch_size,
         test_set=test_set,
         seed=settings.seed,
+        evaluate=evaluate,
         strategy=settings.strategy,
+        devices=devices,
         run=run,
         on_epoch=train.print_epoch,
-    )
-    evaluate = train.Evaluator(
-        train.make_eval_step(), batch_size=recipe.batch_size, strategy=settings.strategy
     )
     return train.finish(run, state, history, test_set, evaluate, started)
 

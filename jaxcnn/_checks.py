@@ -6,6 +6,9 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
 
 def check(ok: bool, where: str, rule: str, fix: str = "", /, **got: Any) -> None:
     """Raises ValueError "{where}: {rule}, got {name}={value!r}; {fix}." unless `ok`.
@@ -53,6 +56,18 @@ def check_int(where: str, name: str, value: Any, minimum: int) -> None:
     """
     check_type(is_int(value), where, f"{name} must be an int", **{name: value})
     check(value >= minimum, where, f"{name} must be at least {minimum}", **{name: value})
+
+
+def check_floating(where: str, x: jax.Array) -> None:
+    """Raises unless `x` is floating point.
+
+    Example:
+      >>> check_floating("batch_norm", jnp.ones(2, jnp.int32))
+      Traceback (most recent call last):
+      TypeError: batch_norm: input must be floating point, got dtype='int32'.
+    """
+    floating = jnp.issubdtype(x.dtype, jnp.floating)
+    check_type(floating, where, "input must be floating point", dtype=str(x.dtype))
 
 
 def int_tuple(

@@ -115,7 +115,7 @@ def reinitialize(params: Any, key: jax.Array, initializer: Initializer, pattern:
       (True, False)
     """
     paths_and_leaves, treedef = jax.tree.flatten_with_path(params)
-    names = [".".join(str(entry.key) for entry in path) for path, _ in paths_and_leaves]
+    names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in paths_and_leaves]
     matches = [re.search(pattern, name) is not None for name in names]
     check(any(matches), "reinitialize", f"no parameter among {names} matches", pattern=pattern)
     keys = jax.random.split(key, len(names))

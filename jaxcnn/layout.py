@@ -68,7 +68,8 @@ def flatten(x: ArrayLike, start_dim: int = 0, end_dim: int = -1) -> jax.Array:
       `(n, h, w, c)` -> `(n, c*h*w)` with `start_dim=1`.
 
     Raises:
-      ValueError: If an axis does not exist or `start_dim` comes after `end_dim`.
+      ValueError: If an axis does not exist, `start_dim` comes after `end_dim`, or all of a 3-D
+        array is to be flattened, which may be one image or a batch of sequences.
 
     Example:
       >>> flatten(jnp.asarray([[[[1, 2], [3, 4]]]]), 1)  # h=1, w=2, c=2
@@ -89,6 +90,10 @@ def flatten(x: ArrayLike, start_dim: int = 0, end_dim: int = -1) -> jax.Array:
     )
     if x.ndim == 0:
         return x.reshape(1)
+    whole = x.ndim == 3 and start == 0 and end == 2
+    fix = "add a batch axis, or use jnp.reshape"
+    rule = "all of a 3-D array has no one order, it may be (n, l, c) or (h, w, c)"
+    check(not whole, "flatten", rule, fix, shape=x.shape)
     first_spatial = max(start, 1)
     if end == x.ndim - 1 and first_spatial < end:
         x = jnp.moveaxis(x, -1, first_spatial)

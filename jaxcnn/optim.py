@@ -65,16 +65,21 @@ def sgd(
     if not callable(lr):
         values["lr"] = lr
     for name, value in values.items():
-        check(value >= 0, "sgd", f"{name} must not be negative", **{name: value})
-    fits = not nesterov or (momentum > 0 and dampening == 0)
+        ok = isinstance(value, jax.Array) or value >= 0  # an array may be a tracer
+        check(ok, "sgd", f"{name} must not be negative", **{name: value})
+    fits = not nesterov or (_is_zero(dampening) and not _is_zero(momentum))
     rule = "nesterov needs momentum and no dampening"
     check(fits, "sgd", rule, momentum=momentum, dampening=dampening)
     return optax.chain(
         optax.scale(-1.0) if maximize else optax.identity(),
-        optax.add_decayed_weights(weight_decay) if weight_decay else optax.identity(),
-        _momentum(momentum, dampening, nesterov) if momentum else optax.identity(),
+        optax.identity() if _is_zero(weight_decay) else optax.add_decayed_weights(weight_decay),
+        optax.identity() if _is_zero(momentum) else _momentum(momentum, dampening, nesterov),
         optax.scale_by_learning_rate(lr),
     )
+
+
+def _is_zero(value: Any) -> bool:
+    return not isinstance(value, jax.Array) and value == 0
 
 
 def _momentum(momentum: float, dampening: float, nesterov: bool) -> optax.GradientTransformation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -51,3 +52,8 @@ def test_flatten_of_a_scalar() -> None:
 def test_flatten_errors(dims: tuple[int, int], message: str) -> None:
     with pytest.raises(ValueError, match=f"^flatten: {message}$"):
         layout.flatten(np.ones((1, 2, 2, 3)), *dims)
+
+
+def test_flatten_refuses_all_of_three_axes() -> None:
+    with pytest.raises(ValueError, match=r"flatten: all of a 3-D array .* got shape=\(2, 3, 4\)"):
+        layout.flatten(jnp.ones((2, 3, 4)))

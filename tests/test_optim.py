@@ -129,3 +129,15 @@ def test_keeps_the_type(dtype: str) -> None:
 def test_errors(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^sgd: {message}$"):
         optim.sgd(**settings)
+
+
+def test_the_learning_rate_may_be_traced() -> None:
+    params = {"w": jnp.array(1.0)}
+
+    @jax.jit
+    def step(lr: jax.Array) -> jax.Array:
+        tx = optim.sgd(lr, momentum=0.9)
+        updates, _ = tx.update({"w": jnp.array(2.0)}, tx.init(params), params)
+        return optax.apply_updates(params, updates)["w"]
+
+    assert float(step(jnp.array(0.25))) == 0.5

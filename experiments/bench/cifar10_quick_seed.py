@@ -1,9 +1,9 @@
 """jaxcnn against PyTorch on the seed program: the CIFAR-10 quick net, one image a step.
 
 python experiments/bench/cifar10_quick_seed.py --raw-dir FOLDER
-    Runs `cifar10_quick.py --recipe seed` and the PyTorch program it follows in turn, each in its
-    own process on all cores, from start of the epoch's loop to its end, and prints the ratio of
-    the medians of the steps per second. Needs `pip install torch`.
+    Runs the training of `cifar10_quick.py --recipe seed` and the PyTorch program it follows in
+    turn, each in its own process on all cores, times the second epoch, and prints the ratio of the
+    medians of the steps per second. Needs `pip install torch`.
 
 The PyTorch program is the original's loop: a data set of PIL images turned into tensors one by
 one, a DataLoader with batch_size=1, forward, zero_grad, backward, step, running sum of losses.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxcnn._checks import check
+from jaxcnn._checks import check, check_int
 
 
 def epoch_batches(
@@ -40,7 +40,7 @@ def epoch_batches(
       [[0, 1], [2, 3], [4]]
     """
     check(n >= 1, "epoch_batches", "there must be images", n=n)
-    check(batch_size >= 1, "epoch_batches", "batch_size must be at least 1", batch_size=batch_size)
+    check_int("epoch_batches", "batch_size", batch_size, 1)
     rule = "batch_size must be a multiple of the number of devices"
     divides = batch_size % multiple_of == 0
     check(divides, "epoch_batches", rule, batch_size=batch_size, devices=multiple_of)

@@ -89,6 +89,8 @@ def _prepare_and_decode(
         except NotImplementedError as error:
             rule = "the set was prepared in a format that only TensorFlow reads"
             raise broken(rule, builder.data_dir, "pass another data_dir=") from error
+        except MemoryError:
+            raise
         except Exception as error:
             # The record reader, the protocol buffers and Pillow each raise kinds of their own.
             raise builders.damaged(Path(builder.data_dir), error) from error

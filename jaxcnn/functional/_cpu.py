@@ -96,8 +96,10 @@ def _max_pool_jvp(
     found = jnp.zeros(y.shape, bool)
     taps = window.taps(window.pad(x, -jnp.inf))
     dtaps = window.taps(window.pad(dx, 0))
-    for (_, tap), (_, dtap) in zip(taps, dtaps, strict=True):
-        first = (tap == y) & ~found  # on ties PyTorch's gradient goes to the first maximum
+    inside = window.taps(window.pad(jnp.ones((1, *x.shape[1:-1], 1), bool), False))
+    for (_, tap), (_, dtap), (_, real) in zip(taps, dtaps, inside, strict=True):
+        # On ties PyTorch's gradient goes to the first maximum; a NaN is one, padding is not.
+        first = ((tap == y) | jnp.isnan(tap)) & real & ~found
         found = found | first
         dy = dy + jnp.where(first, dtap, 0)
     return y, dy

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxcnn._checks import check
+from jaxcnn._checks import check, check_floating
 
 
 def dropout(
@@ -38,6 +38,7 @@ def dropout(
     del inplace
     check(0 <= p <= 1, "dropout", "p must be between 0 and 1", p=p)
     x = jnp.asarray(input)
+    check_floating("dropout", x)
     if not training or p == 0:
         return x
     if p == 1:

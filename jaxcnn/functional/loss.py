@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxcnn._checks import check
+from jaxcnn._checks import check, check_floating
 
 REDUCTIONS = ("none", "mean", "sum")
 
@@ -57,6 +57,7 @@ def cross_entropy(
         losses = -jnp.sum(weighted * share, axis=-1)
         total_weight = jnp.asarray(losses.size, log_p.dtype)
     else:
+        y = y.astype(jnp.promote_types(y.dtype, jnp.int32))
         counts = y != ignore_index
         known = (y >= 0) & (y < x.shape[-1])
         index = jnp.where(known, y, 0)
@@ -85,8 +86,9 @@ def _check_cross_entropy(
     x: jax.Array, y: jax.Array, weight: ArrayLike | None, reduction: str, label_smoothing: float
 ) -> None:
     where = "cross_entropy"
+    check_floating(where, x)
     check(x.ndim >= 1, where, "input must be (n, *spatial, classes)", shape=x.shape)
-    check(reduction in REDUCTIONS, where, f"reduction must be one of {REDUCTIONS}", got=reduction)
+    check(reduction in REDUCTIONS, where, f"must be one of {REDUCTIONS}", reduction=reduction)
     ok = 0 <= label_smoothing <= 1
     check(ok, where, "label_smoothing must be in 0..1", label_smoothing=label_smoothing)
     channels_first = x.ndim > 2 and (x.shape[0], *x.shape[2:]) == y.shape

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 
-from jaxcnn._checks import check
+from jaxcnn._checks import check, check_floating
 
 
 @overload
@@ -90,6 +90,7 @@ def batch_norm(
       (0.3, 0.9)
     """
     x = jnp.asarray(input)
+    check_floating("batch_norm", x)
     _check_shapes(x, running_mean, running_var, weight, bias)
     # Half precision would lose the statistics: they are computed in at least float32.
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))

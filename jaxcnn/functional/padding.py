@@ -38,7 +38,8 @@ def pad(
       (1, 6, 6, 3)
     """
     x = jnp.asarray(input)
-    check_type(all(map(is_int, pad)), "pad", "pad must be ints", pad=pad)
+    ints = isinstance(pad, Sequence) and all(map(is_int, pad))
+    check_type(ints, "pad", "pad must be a sequence of ints", pad=pad)
     modes = ("constant", *_NUMPY_MODES)
     check(mode in modes, "pad", f"mode must be one of {modes}", mode=mode)
     rule = f"pad must be pairs for at most the {x.ndim} axes of the input"
@@ -49,7 +50,7 @@ def pad(
         widths[axis] = (int(pad[i]), int(pad[i + 1]))
     if mode == "constant":
         config = [(low, high, 0) for low, high in widths]
-        return jax.lax.pad(x, jnp.asarray(value or 0, x.dtype), config)
+        return jax.lax.pad(x, jnp.asarray(0 if value is None else value, x.dtype), config)
     check(value is None, "pad", "only mode 'constant' takes a value", mode=mode, value=value)
     for size, (low, high) in zip(x.shape, widths, strict=True):
         limit = {"reflect": size - 1, "circular": size}.get(mode, max(low, high))

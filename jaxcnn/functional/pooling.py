@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
-from jaxcnn._checks import check, check_type, int_tuple, is_int
+from jaxcnn._checks import check, check_floating, check_type, int_tuple, is_int
 from jaxcnn.functional import _cpu
 from jaxcnn.functional._windows import Window
 
@@ -152,9 +152,7 @@ def _as_images(where: str, input: ArrayLike) -> jax.Array:
     x = jnp.asarray(input)
     rule = "input must be images (n, h, w, c), or (h, w, c)"
     check(x.ndim in (3, 4), where, rule, shape=x.shape)
-    rule = "input must be floating point"
-    floating = jnp.issubdtype(x.dtype, jnp.floating)
-    check_type(floating, where, rule, dtype=str(x.dtype))
+    check_floating(where, x)
     return x
 
 

@@ -67,8 +67,12 @@ def interpolate(
     for axis, (n_in, n_out, scale) in enumerate(zip(spatial, sizes, scales, strict=True), 1):
         if mode in _LINEAR:
             y = _linear(y, axis, n_in, n_out, scale, bool(align_corners), precision)
+        elif mode == "nearest-exact":
+            y = jnp.take(y, _nearest_exact(n_in, n_out, scale, lines=len(spatial) == 1), axis)
         else:
-            y = jnp.take(y, _nearest(n_in, n_out, scale, mode == "nearest-exact"), axis)
+            y = jnp.take(y, _nearest(n_in, n_out, scale, images=len(spatial) == 2), axis)
+    if mode in _LINEAR and not jnp.issubdtype(x.dtype, jnp.floating):
+        y = jnp.rint(y)
     return y.astype(x.dtype)
 
 
@@ -98,12 +102,32 @@ def _output_sizes(
     return sizes, ((None,) * n if recompute_scale_factor else factors)
 
 
-def _nearest(n_in: int, n_out: int, scale: float | None, exact: bool) -> np.ndarray:
+def _step(n_in: int, n_out: int, scale: float | None, precision: np.dtype) -> np.floating:
+    return precision.type(n_in / n_out if scale is None else 1.0 / scale)
+
+
+def _nearest(n_in: int, n_out: int, scale: float | None, images: bool) -> np.ndarray:
     """Input position of each output pixel; PyTorch computes it in float32 whatever the input."""
-    step = np.float32(n_in / n_out if scale is None else 1.0 / scale)
-    offset = np.float32(0.5 if exact else 0.0)
-    positions = np.floor((np.arange(n_out, dtype=np.float32) + offset) * step)
-    return np.minimum(positions.astype(np.int64), n_in - 1)
+    out = np.arange(n_out)
+    # PyTorch's 2-D program, and only that one, ignores the scale factor where it seems clear.
+    if images and n_out == n_in:
+        return out
+    if images and n_out == 2 * n_in:
+        return out // 2
+    positions = out.astype(np.float32) * _step(n_in, n_out, scale, np.dtype(np.float32))
+    return np.minimum(np.floor(positions).astype(np.int64), n_in - 1)
+
+
+def _nearest_exact(n_in: int, n_out: int, scale: float | None, lines: bool) -> np.ndarray:
+    """The same for the pixel whose centre is nearest."""
+    step = _step(n_in, n_out, scale, np.dtype(np.float32))
+    half = np.float32(0.5)
+    if lines:  # PyTorch's 1-D program rounds at other places, which decides between equals
+        exact = (np.arange(n_out) + 0.5) * np.float64(step) - 0.5
+        positions = exact.astype(np.float32) + half
+    else:
+        positions = (np.arange(n_out, dtype=np.float32) + half) * step
+    return np.minimum(np.floor(positions).astype(np.int64), n_in - 1)
 
 
 def _linear(
@@ -116,13 +140,15 @@ def _linear(
     precision: np.dtype,
 ) -> jax.Array:
     """Interpolates one axis between its two neighbouring pixels."""
+    if n_in == n_out:  # PyTorch then ignores the scale factor
+        return x
     out = np.arange(n_out).astype(precision)
     half = precision.type(0.5)
     if align_corners:
         step = precision.type((n_in - 1) / (n_out - 1) if n_out > 1 else 0.0)
         position = out * step
     else:
-        step = precision.type(n_in / n_out if scale is None else 1.0 / scale)
+        step = _step(n_in, n_out, scale, precision)
         position = np.maximum((out + half) * step - half, precision.type(0))
     low = np.minimum(np.floor(position).astype(np.int64), n_in - 1)
     high = np.minimum(low + 1, n_in - 1)

@@ -45,7 +45,7 @@ def read_state_dict(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"read_state_dict: there must be a file, got path={str(path)!r}.")
     with path.open("rb") as file:
-        is_zip = file.read(4) == b"PK\x03\x04"
+        is_zip = file.read(2) == b"PK"
     try:
         return _read_npz(path) if is_zip else safetensors.numpy.load_file(path)
     except (
@@ -83,15 +83,27 @@ def write_state_dict(path: str | os.PathLike[str], state_dict: Mapping[str, np.n
         for name, value in state_dict.items()
     }
     if path.suffix == ".npz":
-        foreign = [name for name, x in arrays.items() if x.dtype.kind in "OV"]
-        if foreign:
-            raise CheckpointError(
-                f"write_state_dict: .npz holds NumPy's own dtypes only, got {foreign[0]!r} of "
-                f"dtype {arrays[foreign[0]].dtype}; write .safetensors."
-            )
+        for name, x in arrays.items():
+            if x.dtype.kind in "OV":
+                raise CheckpointError(
+                    f"write_state_dict: .npz holds NumPy's own dtypes only, got {name!r} of "
+                    f"dtype {x.dtype}; write .safetensors."
+                )
+            if name.endswith(".npy"):
+                raise CheckpointError(
+                    f"write_state_dict: a name in .npz must not end in .npy, got name={name!r}; "
+                    "write .safetensors."
+                )
         write_atomically(path, lambda file: _write_npz(file, arrays))
     elif path.suffix == ".safetensors":
-        content = safetensors.numpy.save(arrays)
+        try:
+            content = safetensors.numpy.save(arrays)
+        except (safetensors.SafetensorError, KeyError, AttributeError) as error:
+            dtypes = sorted({str(x.dtype) for x in arrays.values()})
+            raise CheckpointError(
+                f"write_state_dict: .safetensors cannot hold every array, got dtypes={dtypes}; "
+                f"{error}."
+            ) from error
         write_atomically(path, lambda file: file.write(content))
     else:
         raise CheckpointError(

@@ -32,7 +32,7 @@ def to_state_dict(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
       {'fc.bias': array([0., 0.], dtype=float32)}
     """
     leaves = _named_leaves(variables)
-    arrays = {name: np.asarray(leaf) for name, (_, leaf) in leaves.items()}
+    arrays = {name: np.asarray(leaf) for name, leaf in leaves.items()}
     return {k: v.astype(np.int64) if k.endswith(_COUNTER) else v for k, v in arrays.items()}
 
 
@@ -69,9 +69,7 @@ def to_variables(
     missing = sorted(set(wanted) - set(given))
     unexpected = sorted(set(given) - set(wanted))
     shapes = {
-        name: (np.shape(given[name]), leaf.shape)
-        for name, (_, leaf) in wanted.items()
-        if name in given
+        name: (np.shape(given[name]), leaf.shape) for name, leaf in wanted.items() if name in given
     }
     misshapen = [
         f"{name}: expected {want}, got {have}"
@@ -79,7 +77,7 @@ def to_variables(
         if have != want
     ]
     # A tree of shapes has no value to keep, whatever `strict` says.
-    abstract = [n for n in missing if isinstance(wanted[n][1], jax.ShapeDtypeStruct)]
+    abstract = [n for n in missing if isinstance(wanted[n], jax.ShapeDtypeStruct)]
     problems = {
         "missing": missing if strict else abstract,
         "unexpected": unexpected if strict else [],
@@ -92,20 +90,19 @@ def to_variables(
         )
     leaves = [
         jnp.asarray(np.asarray(given[name]), leaf.dtype) if name in given else leaf
-        for name, (_, leaf) in wanted.items()
+        for name, leaf in wanted.items()
     ]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def _named_leaves(variables: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
-    """{dotted name: (collection, leaf)}, in the tree's own order."""
-    named: dict[str, tuple[str, Any]] = {}
+def _named_leaves(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """{dotted name: leaf} over all collections, in the tree's own order."""
+    named: dict[str, Any] = {}
     for path, leaf in jax.tree.leaves_with_path(variables):
-        collection, *keys = (str(entry.key) for entry in path)
-        name = ".".join(keys)
+        name = jax.tree_util.keystr(path[1:], simple=True, separator=".")
         rule = "every leaf must have a dotted name of its own"
         check(name not in named, "to_state_dict", rule, name=name)
-        named[name] = (collection, leaf)
+        named[name] = leaf
     return named
 
 

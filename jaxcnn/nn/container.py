@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import flax.linen as nn
+from flax.linen.module import SetupState
 
 from jaxcnn._checks import check, check_type
 
@@ -29,9 +30,9 @@ class Sequential(nn.Module):
     """Calls layers one after the other.
 
     Mirrors `torch.nn.Sequential`: children are named "0", "1", ..., or by the keys of a mapping.
-    `train` goes to every layer that takes it. A layer that stands in it twice is one set of
-    parameters, under its first name. Inside a method marked `@nn.compact` a layer belongs to the
-    Sequential that it is given to.
+    `train` goes to every layer that takes it. A layer that is used twice is one set of parameters,
+    under its first name only (a PyTorch state_dict lists it under each). Inside a method marked
+    `@nn.compact` a new layer belongs to the Sequential that it is given to.
 
     Args:
       *layers: The layers, or one mapping from names to layers.
@@ -93,15 +94,24 @@ def set_linen_fields(module: nn.Module, fields: Mapping[str, Any]) -> None:
 def _released(pairs: tuple[tuple[str, Any], ...]) -> tuple[tuple[str, nn.Module], ...]:
     """The layers, free of the compact method that linen has tied them to on construction."""
     taken = {*dir(Sequential), *LINEN_FIELDS}
-    clones: dict[int, Any] = {}
     for name, layer in pairs:
-        rule = f"layer {name!r} must be a linen module"
-        check_type(isinstance(layer, nn.Module), "Sequential", rule, layer=layer)
+        check_type(
+            isinstance(layer, nn.Module),
+            "Sequential",
+            f"layer {name!r} must be a linen module",
+            layer=layer,
+        )
         check(name not in taken, "Sequential", "a layer's name must not be linen's", name=name)
-        if isinstance(layer.parent, nn.Module) and layer.name is not None:
-            clones.setdefault(id(layer), layer.clone(parent=None, name=None))
-            layer.parent._state.children.pop(layer.name, None)
-    return tuple((name, clones.get(id(layer), layer)) for name, layer in pairs)
+        parent = layer.parent
+        if isinstance(parent, nn.Module) and parent._state.in_compact_method and _is_new(layer):
+            parent._state.children.pop(layer.name, None)
+            for field in ("parent", "name", "scope"):
+                object.__setattr__(layer, field, None)
+    return pairs
+
+
+def _is_new(layer: nn.Module) -> bool:
+    return layer._state.setup_called == SetupState.NEW
 
 
 @functools.cache

@@ -80,22 +80,15 @@ class Conv2d(nn.Module):
             check(ok, "Conv2d", rule, **{field: value, "groups": self.groups})
         rule = f"padding_mode must be one of {_PADDING_MODES}"
         check(self.padding_mode in _PADDING_MODES, "Conv2d", rule, padding_mode=self.padding_mode)
-        self._sizes()
+        _sizes(self)
         super().__post_init__()
-
-    def _sizes(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Any]:
-        kernel = int_tuple(self.kernel_size, 2, "Conv2d", "kernel_size", 1)
-        stride = int_tuple(self.stride, 2, "Conv2d", "stride", 1)
-        dilation = int_tuple(self.dilation, 2, "Conv2d", "dilation", 1)
-        pads = padding_pairs("Conv2d", self.padding, kernel, stride, dilation)
-        return kernel, stride, dilation, pads
 
     @nn.compact
     def __call__(self, x: Any) -> jax.Array:
         x = jnp.asarray(x)
         check(x.ndim in (3, 4), "Conv2d", "input must be (n, h, w, c) or (h, w, c)", shape=x.shape)
         check_channels("Conv2d", x.shape, self.in_channels, 2)
-        kernel, _, _, pads = self._sizes()
+        kernel, _, _, pads = _sizes(self)
         shape = (self.out_channels, self.in_channels // self.groups, *kernel)
         weight = self.param("weight", init.default_weight, shape, self.param_dtype)
         bias = None
@@ -113,7 +106,7 @@ class Conv2d(nn.Module):
 
     def extra_repr(self) -> str:
         """What `print(torch_module)` shows between the brackets."""
-        kernel, stride, dilation, _ = self._sizes()
+        kernel, stride, dilation, _ = _sizes(self)
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={kernel}, stride={stride}"
         if isinstance(self.padding, str):
             text += f", padding={self.padding}"
@@ -125,3 +118,12 @@ class Conv2d(nn.Module):
         return text + (
             f", padding_mode={self.padding_mode}" if self.padding_mode != "zeros" else ""
         )
+
+
+# A function, because linen wraps methods in what is not there yet before __post_init__.
+def _sizes(layer: Conv2d) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], Any]:
+    kernel = int_tuple(layer.kernel_size, 2, "Conv2d", "kernel_size", 1)
+    stride = int_tuple(layer.stride, 2, "Conv2d", "stride", 1)
+    dilation = int_tuple(layer.dilation, 2, "Conv2d", "dilation", 1)
+    pads = padding_pairs("Conv2d", layer.padding, kernel, stride, dilation)
+    return kernel, stride, dilation, pads

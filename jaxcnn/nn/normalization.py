@@ -86,7 +86,7 @@ class BatchNorm2d(nn.Module):
 
         mean = self.variable("batch_stats", "running_mean", jnp.zeros, shape, self.param_dtype)
         var = self.variable("batch_stats", "running_var", jnp.ones, shape, self.param_dtype)
-        batches = self.variable("batch_stats", "num_batches_tracked", lambda: jnp.asarray(0))
+        batches = self.variable("batch_stats", "num_batches_tracked", jnp.zeros, (), int)
         if not train:
             return F.batch_norm(x, mean.value, var.value, weight, bias, eps=self.eps)
         tracked = batches.value + 1

@@ -130,7 +130,7 @@ class AvgPool2d(nn.Module):
 
 
 def _shown(value: int | Sequence[int]) -> int | tuple[int, ...]:
-    return value if isinstance(value, int) else tuple(value)
+    return tuple(value) if isinstance(value, Sequence) else value
 
 
 def _shown_stride(layer: MaxPool2d | AvgPool2d) -> int | tuple[int, ...]:

@@ -3,7 +3,7 @@
 from jaxcnn.train.checkpoint import Checkpoints
 from jaxcnn.train.evaluation import Evaluation, Evaluator
 from jaxcnn.train.loop import fit
-from jaxcnn.train.parallel import parallelize
+from jaxcnn.train.parallel import even_devices, parallelize
 from jaxcnn.train.report import finish, format_table, print_epoch, save_figure, write_report
 from jaxcnn.train.run import RunFolder
 from jaxcnn.train.state import TrainState, create_state
@@ -16,6 +16,7 @@ __all__ = [
     "RunFolder",
     "TrainState",
     "create_state",
+    "even_devices",
     "finish",
     "fit",
     "format_table",

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from jax.sharding import SingleDeviceSharding
 
 from jaxcnn.interop import to_state_dict
 from jaxcnn.train.state import TrainState
@@ -71,7 +72,11 @@ class Checkpoints:
         newest = self._manager.latest_step()
         if newest is None:
             return like, []
-        abstract = jax.eval_shape(lambda: _arrays(like))
+        # The devices may be others than those that the checkpoint was written on.
+        here = SingleDeviceSharding(jax.local_devices()[0])
+        abstract = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), _arrays(like)
+        )
         args = ocp.args.Composite(
             state=ocp.args.StandardRestore(abstract),  # type: ignore[call-arg]
             history=ocp.args.JsonRestore(),

@@ -11,14 +11,14 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from jaxcnn._checks import check
+from jaxcnn._checks import check_int
 from jaxcnn.data import ImageDataset, epoch_batches
 from jaxcnn.train.checkpoint import Row
 from jaxcnn.train.evaluation import Evaluator
 from jaxcnn.train.parallel import Devices, parallelize
 from jaxcnn.train.run import RunFolder
 from jaxcnn.train.state import TrainState
-from jaxcnn.train.step import EvalStep, TrainStep, make_eval_step, make_train_step, scan_steps
+from jaxcnn.train.step import TrainStep, make_eval_step, make_train_step, scan_steps
 
 # With this many images in a dispatch, its fixed cost no longer counts for small models.
 _IMAGES_PER_DISPATCH = 1024
@@ -32,7 +32,7 @@ def fit(
     batch_size: int,
     train_step: TrainStep | None = None,
     test_set: ImageDataset | None = None,
-    eval_step: EvalStep | None = None,
+    evaluate: Evaluator | None = None,
     shuffle: bool = True,
     drop_last: bool = False,
     seed: int = 0,
@@ -54,7 +54,7 @@ def fit(
       batch_size: Images in a step, over all devices.
       train_step: The step; cross entropy by default.
       test_set: The images to evaluate on after each epoch, if any.
-      eval_step: The evaluation step; cross entropy by default.
+      evaluate: What evaluates on `test_set`; cross entropy by default.
       shuffle: Whether each epoch has a new order.
       drop_last: Whether to leave out a last batch that is not full.
       seed: Seed of the order.
@@ -68,9 +68,9 @@ def fit(
 
     Returns:
       The last state, and a row for each epoch: `epoch`, `step`, `train_loss` (mean over images,
-      while the weights change), `train_loss_sum` (sum of the batches' losses), `train_accuracy`,
-      `seconds`, `images_per_second`, and with a test set `test_loss`, `test_loss_sum`,
-      `test_accuracy`.
+      while the weights change; images that fill up a last batch count), `train_loss_sum` (sum of
+      the batches' losses), `train_accuracy`, `seconds`, `images_per_second`, and with a test set
+      `test_loss`, `test_loss_sum`, `test_accuracy`.
 
     Raises:
       ValueError: If sizes do not fit.
@@ -85,7 +85,8 @@ def fit(
       >>> [row["step"] for row in history]
       [2, 4]
     """
-    check(epochs >= 1, "fit", "epochs must be at least 1", epochs=epochs)
+    for name, value, minimum in (("epochs", epochs, 1), ("seed", seed, 0)):
+        check_int("fit", name, value, minimum)
     devices = list(jax.local_devices() if devices is None else devices)
     plan = functools.partial(
         epoch_batches,
@@ -97,24 +98,28 @@ def fit(
         multiple_of=len(devices),
     )
     full = sum(len(batch) == batch_size for batch in plan())
-    per_dispatch = steps_per_dispatch or _steps_per_dispatch(full, batch_size)
-    check(per_dispatch >= 1, "fit", "must be at least 1", steps_per_dispatch=per_dispatch)
+    if steps_per_dispatch is None:
+        steps_per_dispatch = _steps_per_dispatch(full, batch_size)
+    check_int("fit", "steps_per_dispatch", steps_per_dispatch, 1)
     step = parallelize(
         scan_steps(train_step or make_train_step()), strategy, devices=devices, batch_axis=1
     )
-    evaluate = Evaluator(
-        eval_step or make_eval_step(), batch_size=batch_size, strategy=strategy, devices=devices
-    )
+    if test_set is not None and evaluate is None:
+        evaluate = Evaluator(
+            make_eval_step(), batch_size=batch_size, strategy=strategy, devices=devices
+        )
     history: list[Row] = []
     if run is not None:
         state, history = run.restore(state)
     for epoch in range(len(history) + 1, epochs + 1):
         started = time.perf_counter()
         batches = plan(epoch=epoch)
-        state, row = _train_epoch(state, step, train_set, batches, per_dispatch, epoch, epochs)
+        rows = list(_dispatches(batches, steps_per_dispatch))
+        state, row = _train_epoch(state, step, train_set, rows, f"epoch {epoch}/{epochs}")
+        row = {"epoch": epoch, "step": int(state.step), **row}
         seconds = time.perf_counter() - started
         row |= {"seconds": seconds, "images_per_second": sum(map(len, batches)) / seconds}
-        if test_set is not None:
+        if test_set is not None and evaluate is not None:
             result = evaluate(state, test_set)
             row |= {"test_loss": result.loss, "test_loss_sum": result.loss_sum}
             row |= {"test_accuracy": result.accuracy}
@@ -130,19 +135,15 @@ def _train_epoch(
     state: TrainState,
     step: Callable[[Any, Any], Any],
     dataset: ImageDataset,
-    batches: list[np.ndarray],
-    per_dispatch: int,
-    epoch: int,
-    epochs: int,
+    dispatches: list[np.ndarray],
+    title: str,
 ) -> tuple[TrainState, Row]:
     """Makes the steps of one epoch; reads metrics one dispatch late, to keep the device busy."""
     totals = {"loss": 0.0, "loss_sum": 0.0, "correct": 0, "count": 0}
-    images = sum(map(len, batches))
-    with tqdm(
-        total=images, desc=f"epoch {epoch}/{epochs}", unit="img", leave=False, disable=None
-    ) as bar:
+    images = sum(rows.size for rows in dispatches)
+    with tqdm(total=images, desc=title, unit="img", leave=False, disable=None) as bar:
         waiting = None
-        for rows in _dispatches(batches, per_dispatch):
+        for rows in dispatches:
             batch = {"image": dataset.images[rows], "label": dataset.labels[rows]}
             state, metrics = step(state, batch)
             if waiting is not None:
@@ -151,8 +152,6 @@ def _train_epoch(
         assert waiting is not None
         _count(totals, waiting, bar)
     return state, {
-        "epoch": epoch,
-        "step": int(state.step),
         "train_loss": totals["loss"] / totals["count"],
         "train_loss_sum": totals["loss_sum"],
         "train_accuracy": totals["correct"] / totals["count"],

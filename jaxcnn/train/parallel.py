@@ -10,11 +10,27 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from jaxcnn._checks import check
+from jaxcnn._checks import check, check_int
 
 STRATEGIES = ("pmap", "jit")
 _AXIS = "devices"
 Devices = Sequence[Any]  # of jax.Device, which type checkers do not take for a class
+
+
+def even_devices(batch_size: int) -> list[Any]:
+    """As many local devices as divide a batch evenly.
+
+    Raises:
+      ValueError: If `batch_size` is not positive.
+
+    Example:
+      >>> len(even_devices(1))
+      1
+    """
+    check_int("even_devices", "batch_size", batch_size, 1)
+    devices = jax.local_devices()
+    count = max(n for n in range(1, len(devices) + 1) if batch_size % n == 0)
+    return devices[:count]
 
 
 def parallelize(

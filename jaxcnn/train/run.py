@@ -46,7 +46,12 @@ class RunFolder:
         self._config = config = json.loads(json.dumps(config, default=str))
         file = self.path / "config.json"
         if file.exists():
-            old = json.loads(file.read_text())
+            try:
+                old = json.loads(file.read_text())
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"RunFolder: config.json must be whole, got path={str(file)!r}; {error}."
+                ) from error
             changed = {
                 key: (old.get(key), config.get(key))
                 for key in sorted({*old, *config} - {*self._FREE})

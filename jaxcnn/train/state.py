@@ -13,7 +13,7 @@ import optax
 from flax import struct
 from jax.typing import ArrayLike
 
-from jaxcnn._checks import check_type
+from jaxcnn._checks import check, check_type
 
 
 class TrainState(struct.PyTreeNode):
@@ -63,6 +63,7 @@ def create_state(
 
     Raises:
       TypeError: If the model does not take `train`.
+      ValueError: If `variables` are not those of the model.
 
     Example:
       >>> from jaxcnn import models, optim
@@ -79,7 +80,12 @@ def create_state(
     x = jnp.asarray(sample)
     # Bytes become floats before they reach the model.
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    start = variables or jax.jit(model.init)(init_key, x)
+    if variables is None:
+        start = jax.jit(model.init)(init_key, x)
+    else:
+        _check_fit(variables, jax.eval_shape(model.init, init_key, x))
+        # A training step reuses the memory of its state; the caller keeps these.
+        start = jax.tree.map(jnp.array, dict(variables))
     params = start["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -90,3 +96,12 @@ def create_state(
         apply_fn=model.apply,
         tx=tx,
     )
+
+
+def _check_fit(variables: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    have, want = (
+        {jax.tree_util.keystr(path): jnp.shape(leaf) for path, leaf in leaves}
+        for leaves in map(jax.tree.leaves_with_path, (variables, expected))
+    )
+    wrong = sorted(name for name in {*have, *want} if have.get(name) != want.get(name))
+    check(not wrong, "create_state", "variables must be those of the model", differ=wrong)

@@ -11,6 +11,7 @@ import optax
 from jax import lax
 
 from jaxcnn import functional as F
+from jaxcnn._checks import check_type
 from jaxcnn.train.state import TrainState
 
 Batch = Mapping[str, Any]
@@ -24,12 +25,17 @@ def to_float(images: jax.Array) -> jax.Array:
 
     Mirrors torchvision's `ToTensor`, without moving an axis.
 
+    Raises:
+      TypeError: If the images are neither.
+
     Example:
       >>> to_float(jnp.array([0, 255], jnp.uint8)).tolist()
       [0.0, 1.0]
     """
     if jnp.issubdtype(images.dtype, jnp.floating):
         return images
+    dtype = str(images.dtype)
+    check_type(dtype == "uint8", "to_float", "images must be uint8 or floating point", dtype=dtype)
     return images.astype(jnp.float32) / 255
 
 

@@ -73,7 +73,11 @@ BATCH_NORM = [
 ]
 CROSS_ENTROPY = [
     ("axes", {"input": np.float32(1), "target": 0}, "input must be (n, *spatial, classes), got"),
-    ("reduction", {"reduction": "avg"}, "reduction must be one of ('none', 'mean', 'sum'), got"),
+    (
+        "reduction",
+        {"reduction": "avg"},
+        "must be one of ('none', 'mean', 'sum'), got reduction='avg'",
+    ),
     ("smoothing", {"label_smoothing": 1.1}, "label_smoothing must be in 0..1, got label_smoothing"),
     ("target", {"target": TARGET[:4]}, "target must be (6,) indices or (6, 5) probabilities, got"),
     ("nchw", {"input": np.ones((2, 5, 3, 4)), "target": np.zeros((2, 3, 4), int)}, FIX),
@@ -239,7 +243,11 @@ TYPE_ERRORS: list[tuple[Callable[..., Any], dict[str, Any], list[Any]]] = [
             ("size", {"size": 2.0}, "size must be an int or a sequence of 2 ints, got size=2.0."),
         ],
     ),
-    (F.pad, {"input": X}, [("pad", {"pad": (1.0, 1)}, "pad must be ints, got pad=(1.0, 1).")]),
+    (
+        F.pad,
+        {"input": X},
+        [("pad", {"pad": (1.0, 1)}, "pad must be a sequence of ints, got pad=(1.0, 1).")],
+    ),
 ]
 
 

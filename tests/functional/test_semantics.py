@@ -101,3 +101,39 @@ def test_half_precision_keeps_its_type(name: str) -> None:
 def test_conv2d_promotes() -> None:
     x, w = jnp.ones((1, 3, 3, 1), jnp.bfloat16), jnp.ones((1, 1, 2, 2), jnp.float32)
     assert F.conv2d(x, w).dtype == jnp.float32
+
+
+def test_max_pool_gradient_reaches_a_nan() -> None:
+    x = jnp.array([1.0, jnp.nan, 2.0, 3.0]).reshape(1, 2, 2, 1)
+    gradient = jax.grad(lambda x: F.max_pool2d(x, 2).sum())(x)
+    assert gradient.ravel().tolist() == [0, 1, 0, 0]
+
+
+def test_max_pool_gradient_does_not_leak_into_padding() -> None:
+    x = jnp.full((1, 3, 3, 1), -jnp.inf)
+    gradient = jax.grad(lambda x: F.max_pool2d(x, 3, padding=1).sum())(x)
+    assert gradient.ravel().tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 0]
+
+
+def test_cross_entropy_takes_narrow_labels() -> None:
+    logits = jnp.zeros((2, 200))
+    losses = F.cross_entropy(logits, np.array([3, 127], np.int8), reduction="none")
+    np.testing.assert_allclose(losses, np.log(200), rtol=1e-6)
+
+
+def test_bilinear_rounds_bytes() -> None:
+    x = jnp.array([100, 117, 133], jnp.uint8).reshape(1, 1, 3, 1)
+    resized = F.interpolate(x, (1, 5), mode="bilinear").ravel()
+    assert resized.tolist() == [100, 107, 117, 127, 133]
+
+
+@pytest.mark.parametrize("name", ["dropout", "batch_norm", "cross_entropy"])
+def test_integers_are_refused(name: str) -> None:
+    x = jnp.ones((2, 3), jnp.int32)
+    calls = {
+        "dropout": lambda: F.dropout(x, rng=jax.random.key(0)),
+        "batch_norm": lambda: F.batch_norm(x, None, None, training=True),
+        "cross_entropy": lambda: F.cross_entropy(x, jnp.zeros(2, jnp.int32)),
+    }
+    with pytest.raises(TypeError, match=f"{name}: input must be floating point, got dtype='int32'"):
+        calls[name]()

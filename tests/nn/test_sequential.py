@@ -138,3 +138,51 @@ def test_names_of_linen(name: str) -> None:
     message = f"^Sequential: a layer's name must not be linen's, got name='{name}'\\.$"
     with pytest.raises(ValueError, match=message):
         nn.Sequential({name: nn.ReLU()})
+
+
+class SharedInSetup(linen.Module):
+    """A layer of its own that also stands in a Sequential."""
+
+    def setup(self) -> None:
+        self.a = nn.Linear(3, 3)
+        self.s = nn.Sequential(self.a, nn.ReLU())
+
+    def __call__(self, x: Any) -> Any:
+        return self.s(self.a(x))
+
+
+class SharedInCompact(linen.Module):
+    """A layer that was called before it is given to a Sequential."""
+
+    @linen.compact
+    def __call__(self, x: Any) -> Any:
+        a = nn.Linear(3, 3, name="a")
+        y = a(x)
+        return nn.Sequential(a, name="s")(y)
+
+
+class TwoSequentials(linen.Module):
+    """A new layer that is given to two Sequentials."""
+
+    @linen.compact
+    def __call__(self, x: Any) -> Any:
+        a = nn.Linear(3, 3)
+        return nn.Sequential(a, name="t")(nn.Sequential(a, name="s")(x))
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        pytest.param(SharedInSetup(), "a", id="setup"),
+        pytest.param(SharedInCompact(), "a", id="compact"),
+        pytest.param(TwoSequentials(), "s.0", id="two"),
+    ],
+)
+def test_a_shared_layer_is_one_set_of_parameters(model: linen.Module, name: str) -> None:
+    variables = model.init(jax.random.key(0), jnp.ones((1, 3)))
+    assert set(jaxcnn.to_state_dict(variables)) == {f"{name}.weight", f"{name}.bias"}
+
+
+def test_tabulate() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+    assert "Conv2d" in model.tabulate(jax.random.key(0), jnp.ones((1, 8, 8, 1)))

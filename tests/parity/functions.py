@@ -315,6 +315,10 @@ INTERPOLATE = [
     _interpolate("bilinear", (2, 3, 7, 5), size=(4, 13)),
     _interpolate("bilinear", (1, 1, 1, 1), size=(3, 2), align_corners=True),
     _interpolate("bilinear", (2, 3, 6, 5), scale_factor=(0.5, 2.5)),
+    # Sizes that stay or double, at which PyTorch ignores the scale factor, or not.
+    _interpolate("bilinear", (1, 2, 8, 8), scale_factor=1.1),
+    _interpolate("linear", (1, 2, 8), scale_factor=1.1),
+    *(_interpolate(m, (1, 2, 8, 8), scale_factor=(1.1, 2.05)) for m in _NEAREST),
 ]
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from jaxcnn import functional as F
+
 from .case import TOLERANCES, assert_values, run_jax, run_torch
 from .cases import CASES, GOLDEN
 
-pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
+torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
 pytestmark = pytest.mark.torch
 
 
@@ -39,3 +41,21 @@ def test_bfloat16(id: str) -> None:
         return
     for a, e in zip(actual.outputs, expected.outputs, strict=True):
         np.testing.assert_allclose(a, e, rtol=0, atol=TOLERANCES["bfloat16"][0] * np.abs(e).max())
+
+
+@pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])
+@pytest.mark.parametrize("axes", [1, 2])
+def test_nearest_positions(mode: str, axes: int) -> None:
+    """Forward only: PyTorch's own 1-D gradient rounds ties at other places than its output."""
+    factors = [{"scale_factor": factor} for factor in (1.1, 2.0, 2.05, 0.7)]
+    for n in (1, 2, 3, 8):
+        x = np.broadcast_to(np.arange(n, dtype=np.float32), (1, 1, *(n,) * axes))
+        for arguments in [*factors, *({"size": size} for size in (1, 3, 16, 41, 47))]:
+            if n * arguments.get("scale_factor", 1) < 1:
+                continue
+            theirs = torch.nn.functional.interpolate(
+                torch.from_numpy(x.copy()), mode=mode, **arguments
+            ).numpy()
+            ours = F.interpolate(np.moveaxis(x, 1, -1), mode=mode, **arguments)
+            message = f"n={n}, {arguments}"
+            np.testing.assert_array_equal(np.moveaxis(ours, -1, 1), theirs, err_msg=message)

@@ -235,3 +235,38 @@ def test_report_writes_pictures_and_weights(tmp_path: Path) -> None:
             assert len(picture.convert("L").getcolors()) > 10
     written = jaxcnn.read_state_dict(files[3])
     assert written.keys() == jaxcnn.to_state_dict(state.variables).keys()
+
+
+def test_training_leaves_the_given_variables_alone() -> None:
+    variables = model().init(jax.random.key(0), np.zeros((1, 8, 8, 1), np.float32))
+    tx = optim.sgd(0.1)
+    state = train.create_state(
+        model(), tx, jax.random.key(0), DIGITS.images[:1], variables=variables
+    )
+    state, _ = train.fit(state, DIGITS, epochs=1, batch_size=50, devices=ONE)
+    before, after = variables["params"]["0"]["weight"], state.params["0"]["weight"]
+    assert np.abs(np.asarray(before) - np.asarray(after)).max() > 0
+    with pytest.raises(ValueError, match=r"variables must be those of the model, got differ=\["):
+        train.create_state(
+            model(), tx, jax.random.key(0), DIGITS.images[:1], variables={"params": {}}
+        )
+
+
+def test_a_checkpoint_moves_to_other_devices(tmp_path: Path) -> None:
+    eight = fit(
+        epochs=1, batch_size=80, devices=jax.local_devices(), run=train.RunFolder(tmp_path, {})
+    )
+    state, rows = fit(epochs=2, batch_size=80, run=train.RunFolder(tmp_path, {}))
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert int(state.step) == 2 * int(eight[0].step)
+
+
+def test_to_float_refuses_other_integers() -> None:
+    with pytest.raises(TypeError, match=r"to_float: images must be uint8 .* got dtype='uint16'"):
+        train.to_float(np.zeros(2, np.uint16))
+
+
+def test_even_devices_divide_the_batch() -> None:
+    assert [len(train.even_devices(size)) for size in (1, 6, 64)] == [1, 6, 8]
+    with pytest.raises(ValueError, match=r"batch_size must be at least 1, got batch_size=0"):
+        train.even_devices(0)
