@@ -3,7 +3,7 @@
 python experiments/cifar10_quick.py --recipe seed
     The test split in order, one image a step, SGD 0.01, 10 epochs; prints each epoch's sum of
     losses as the PyTorch program does. About 12 s an epoch on two CPU cores. (Like its original it
-    trains on the test images: its accuracy says nothing about unseen ones.)
+    trains on the test images, and with steps this large the loss soon climbs again.)
 python experiments/cifar10_quick.py --recipe tutorial
     The train split, 64 images a step, 10 epochs; prints the sum of test losses and the accuracy,
     about 0.56 after 10 epochs.
