@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jaxcnn import data, models, nn
+from tests.parity.layers import torch_lenet, torch_tudui
 
 from .twins import Trajectory, assert_equal_runs, in_jaxcnn, in_torch, relative_error, stable_steps
 
@@ -19,24 +20,6 @@ pytestmark = pytest.mark.torch
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
-
-
-def torch_lenet() -> Any:
-    tnn = torch.nn
-    return tnn.Sequential(
-        tnn.Conv2d(1, 6, kernel_size=5, padding=2),
-        tnn.Sigmoid(),
-        tnn.AvgPool2d(kernel_size=2, stride=2),
-        tnn.Conv2d(6, 16, kernel_size=5),
-        tnn.Sigmoid(),
-        tnn.AvgPool2d(kernel_size=2, stride=2),
-        tnn.Flatten(),
-        tnn.Linear(16 * 5 * 5, 120),
-        tnn.Sigmoid(),
-        tnn.Linear(120, 84),
-        tnn.Sigmoid(),
-        tnn.Linear(84, 10),
-    )
 
 
 def batch_norm_net(layers: Any) -> Any:
@@ -53,26 +36,6 @@ def batch_norm_net(layers: Any) -> Any:
         layers.Flatten(),
         layers.Linear(16 * 3 * 3, 10),
     )
-
-
-class TorchTudui(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        tnn = torch.nn
-        self.model1 = tnn.Sequential(
-            tnn.Conv2d(3, 32, 5, stride=1, padding=2),
-            tnn.MaxPool2d(2),
-            tnn.Conv2d(32, 32, 5, stride=1, padding=2),
-            tnn.MaxPool2d(2),
-            tnn.Conv2d(32, 64, 5, stride=1, padding=2),
-            tnn.MaxPool2d(2),
-            tnn.Flatten(),
-            tnn.Linear(1024, 64),
-            tnn.Linear(64, 10),
-        )
-
-    def forward(self, x: Any) -> Any:
-        return self.model1(x)
 
 
 def xavier(model: Any) -> Any:
@@ -124,7 +87,7 @@ def assert_parity(runs: dict[str, Trajectory], at_least: int) -> None:
 def test_lenet_on_fashion_mnist() -> None:
     dataset = data.load("fashion_mnist", "train", raw_dir=SHARED / "fashion_mnist")
     images, labels = batches(dataset, steps=235, size=256)
-    runs = run_all(lambda: xavier(torch_lenet()), models.lenet(), images, labels, lr=0.9)
+    runs = run_all(lambda: xavier(torch_lenet(torch.nn)), models.lenet(), images, labels, lr=0.9)
     assert_parity(runs, at_least=50)
 
 
@@ -151,7 +114,7 @@ def test_cifar10_quick_seed() -> None:
     dataset = data.load("cifar10", "test", raw_dir=SHARED / "cifar10").take(1000)
     images, labels = dataset.images[:, None] / 255, dataset.labels[:, None]
     torch.manual_seed(0)
-    twin = TorchTudui()
+    twin = torch_tudui(torch.nn)
     start = {name: value.numpy().copy() for name, value in twin.state_dict().items()}
     theirs = in_torch(lambda: twin, images, labels, "float32", lr=0.01)
     ours = in_jaxcnn(models.cifar10_quick(), start, images, labels, "float32", lr=0.01)
