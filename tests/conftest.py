@@ -1,4 +1,4 @@
-"""Settings of the whole test run: precision, eight simulated devices, float64, `--no-skips`."""
+"""Settings of the whole test run: precision, eight simulated devices, float64, `--no-skips`, `--full`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ def rng() -> np.random.RandomState:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--full",
+        action="store_true",
+        help="run all samples of PyTorch's operator tests, not a slice (about an hour)",
+    )
     parser.addoption(
         "--no-skips",
         action="store_true",
