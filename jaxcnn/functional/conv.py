@@ -16,6 +16,27 @@ from jaxcnn.functional._windows import Window
 IntOrInts = int | Sequence[int]
 
 
+def conv1d(
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: IntOrInts = 1,
+    padding: str | IntOrInts = 0,
+    dilation: IntOrInts = 1,
+    groups: int = 1,
+) -> jax.Array:
+    """Slides `weight` over a batch of sequences: `conv2d` with one spatial axis.
+
+    Mirrors `torch.nn.functional.conv1d` on channels-last input `(n, l, in_channels)`, weight
+    `(out_channels, in_channels/groups, k)`; returns `(n, l_out, out_channels)`.
+
+    Example:
+      >>> conv1d(jnp.ones((1, 8, 3)), jnp.ones((4, 3, 5)), stride=2).shape
+      (1, 2, 4)
+    """
+    return _conv("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+
+
 def conv2d(
     input: ArrayLike,
     weight: ArrayLike,
@@ -52,6 +73,28 @@ def conv2d(
       (1, 8, 8, 4)
     """
     return _conv("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv3d(
+    input: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    stride: IntOrInts = 1,
+    padding: str | IntOrInts = 0,
+    dilation: IntOrInts = 1,
+    groups: int = 1,
+) -> jax.Array:
+    """Slides `weight` over a batch of volumes: `conv2d` with three spatial axes.
+
+    Mirrors `torch.nn.functional.conv3d` on channels-last input `(n, d, h, w, in_channels)`, weight
+    `(out_channels, in_channels/groups, kd, kh, kw)`; returns `(n, d_out, h_out, w_out,
+    out_channels)`.
+
+    Example:
+      >>> conv3d(jnp.ones((1, 4, 8, 8, 3)), jnp.ones((4, 3, 3, 3, 3)), padding="same").shape
+      (1, 4, 8, 8, 4)
+    """
+    return _conv("conv3d", 3, input, weight, bias, stride, padding, dilation, groups)
 
 
 def padding_pairs(
@@ -96,33 +139,65 @@ def _conv(
     groups: int,
 ) -> jax.Array:
     x, w = jnp.asarray(input), jnp.asarray(weight)
-    rule = f"weight must have {n + 2} axes (out, in/groups, *kernel)"
-    check(w.ndim == n + 2, where, rule, shape=w.shape)
-    rule = f"input must have {n + 2} axes (n, *spatial, c), or {n + 1} without the batch"
-    check(x.ndim in (n + 1, n + 2), where, rule, shape=x.shape)
-    check_groups(where, w, groups)
+    check_axes(where, n, x, w, "(out, in/groups, *kernel)")
+    check_groups(where, "out_channels", w.shape[0], groups)
     check_channels(where, x.shape, w.shape[1] * groups, n)
     kernel = w.shape[2:]
     steps = int_tuple(stride, n, where, "stride", 1)
     spread = int_tuple(dilation, n, where, "dilation", 1)
-    pads = padding_pairs(where, padding, kernel, steps, spread)
-    window = Window(kernel, steps, spread, pads)
+    window = Window(kernel, steps, spread, padding_pairs(where, padding, kernel, steps, spread))
     spatial = x.shape[-n - 1 : -1]
     rule = f"the kernel {kernel} with dilation {spread} must fit into the padded input"
     check(min(window.output_sizes(spatial)) > 0, where, rule, spatial=spatial, padding=padding)
+    return convolve(x, w, as_bias(where, bias, w.shape[0]), window, groups)
 
-    dtype = jnp.result_type(x, w)
-    y = _dispatch(x.astype(dtype).reshape(-1, *x.shape[-n - 1 :]), w.astype(dtype), window, groups)
-    y = y.reshape(*x.shape[: -n - 1], *y.shape[1:])
+
+def check_axes(where: str, n: int, x: jax.Array, weight: jax.Array, weight_axes: str) -> None:
+    """Raises unless weight and input have the axes of a convolution over `n` spatial axes."""
+    rule = f"weight must have {n + 2} axes {weight_axes}"
+    check(weight.ndim == n + 2, where, rule, shape=weight.shape)
+    rule = f"input must have {n + 2} axes (n, *spatial, c), or {n + 1} without the batch"
+    check(x.ndim in (n + 1, n + 2), where, rule, shape=x.shape)
+
+
+def check_groups(where: str, name: str, channels: int, groups: int) -> None:
+    """Raises unless `groups` is a positive integer that divides the channels called `name`."""
+    check_int(where, "groups", groups, 1)
+    rule = f"{name} must be divisible by groups"
+    check(channels % groups == 0, where, rule, **{name: channels, "groups": groups})
+
+
+def as_bias(where: str, bias: ArrayLike | None, out_channels: int) -> jax.Array | None:
+    """The bias as an array; raises unless it has one entry for each output channel."""
     if bias is None:
-        return y
+        return None
     b = jnp.asarray(bias)
-    check(b.shape == w.shape[:1], where, f"bias must be {w.shape[:1]}", shape=b.shape)
-    return y + b
+    check(b.shape == (out_channels,), where, f"bias must be {(out_channels,)}", shape=b.shape)
+    return b
 
 
-def _dispatch(x: jax.Array, weight: jax.Array, window: Window, groups: int) -> jax.Array:
-    spatial = "DHW"[-len(window.kernel) :]
+def convolve(
+    x: jax.Array,
+    weight: jax.Array,
+    bias: jax.Array | None,
+    window: Window,
+    groups: int = 1,
+    spacing: tuple[int, ...] | None = None,
+) -> jax.Array:
+    """Runs a convolution whose arguments have been checked.
+
+    Args:
+      x: `(n, *spatial, in)` or `(*spatial, in)`.
+      weight: `(out, in/groups, *kernel)`.
+      bias: `(out,)`, or None.
+      window: How the kernel slides.
+      groups: Number of groups.
+      spacing: Steps between the input's pixels, with zeros between, as transposed convolutions
+        need it. None means none.
+    """
+    n = len(window.kernel)
+    spatial = "DHW"[-n:]
+    dtype = jnp.result_type(x, weight)
 
     def plain(x: jax.Array, weight: jax.Array) -> jax.Array:
         return lax.conv_general_dilated(
@@ -130,20 +205,31 @@ def _dispatch(x: jax.Array, weight: jax.Array, window: Window, groups: int) -> j
             weight,
             window.stride,
             window.pads,
+            lhs_dilation=spacing,
             rhs_dilation=window.dilation,
             dimension_numbers=(f"N{spatial}C", f"OI{spatial}", f"N{spatial}C"),
             feature_group_count=groups,
         )
 
-    if groups > 1:
-        return plain(x, weight)
-    return lax.platform_dependent(
-        x, weight, cpu=lambda x, weight: _cpu.conv(x, weight, window), default=plain
+    def fast(x: jax.Array, weight: jax.Array) -> jax.Array:
+        if groups > 1:
+            return plain(x, weight)
+        if spacing is not None:
+            return _cpu.conv_transpose(x, weight, window, spacing)
+        return _cpu.conv(x, weight, window)
+
+    def on_cpu(x: jax.Array, weight: jax.Array, *bias: jax.Array) -> jax.Array:
+        # Half precision is rounded once, after the bias, as PyTorch does on CPU (but not on GPU).
+        floating = jnp.issubdtype(dtype, jnp.floating)
+        wide = jnp.promote_types(dtype, jnp.float32) if floating else dtype
+        y = sum(bias, fast(x.astype(wide), weight.astype(wide)))
+        return y.astype(jnp.result_type(dtype, *bias))
+
+    y = lax.platform_dependent(
+        x.astype(dtype).reshape(-1, *x.shape[-n - 1 :]),
+        weight.astype(dtype),
+        *(() if bias is None else (bias,)),
+        cpu=on_cpu,
+        default=lambda x, weight, *bias: sum(bias, plain(x, weight)),
     )
-
-
-def check_groups(where: str, weight: jax.Array, groups: int) -> None:
-    """Raises unless `groups` is a positive integer that divides the output channels."""
-    check_int(where, "groups", groups, 1)
-    rule = "out_channels must be divisible by groups"
-    check(weight.shape[0] % groups == 0, where, rule, out_channels=weight.shape[0], groups=groups)
+    return y.reshape(*x.shape[: -n - 1], *y.shape[1:])
