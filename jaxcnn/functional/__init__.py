@@ -1,24 +1,40 @@
 """Pure functions with torch.nn.functional's names, arguments and numbers, channels-last."""
 
 from jaxcnn.functional.activation import relu, sigmoid
-from jaxcnn.functional.conv import conv1d, conv2d, conv3d
-from jaxcnn.functional.conv_transpose import (
-    conv_transpose1d,
-    conv_transpose2d,
-    conv_transpose3d,
+from jaxcnn.functional.adaptive_pooling import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
 )
+from jaxcnn.functional.avg_pooling import avg_pool1d, avg_pool2d, avg_pool3d
+from jaxcnn.functional.conv import conv1d, conv2d, conv3d
+from jaxcnn.functional.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
 from jaxcnn.functional.dropout import dropout
 from jaxcnn.functional.fold import fold, unfold
+from jaxcnn.functional.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
 from jaxcnn.functional.linear import linear
 from jaxcnn.functional.loss import cross_entropy
+from jaxcnn.functional.lp_pooling import lp_pool1d, lp_pool2d, lp_pool3d
+from jaxcnn.functional.max_pooling import max_pool1d, max_pool2d, max_pool3d
 from jaxcnn.functional.normalization import batch_norm
 from jaxcnn.functional.padding import pad
-from jaxcnn.functional.pooling import avg_pool2d, max_pool2d
 from jaxcnn.functional.resize import interpolate
+from jaxcnn.functional.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 from jaxcnn.functional.vision import deform_conv2d
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "avg_pool1d",
     "avg_pool2d",
+    "avg_pool3d",
     "batch_norm",
     "conv1d",
     "conv2d",
@@ -30,9 +46,19 @@ __all__ = [
     "deform_conv2d",
     "dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
     "interpolate",
     "linear",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
+    "max_pool1d",
     "max_pool2d",
+    "max_pool3d",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "pad",
     "relu",
     "sigmoid",

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcnn.functional._windows import Window
+from jaxcnn.functional._windows import Window, first_maximum, pick
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
@@ -96,8 +96,10 @@ def _conv(x: jax.Array, kernel: jax.Array, window: Window, labels: tuple[str, st
 def max_pool(x: jax.Array, window: Window) -> jax.Array:
     """The maximum over windows, (N, *spatial, C).
 
-    The plain gradient, select-and-scatter, takes 31 ms for (64, 32, 32, 32) and a 2x2 window;
-    this one, a sum over the taps, 1.7 ms. Unlike the plain one it exists for dilated windows too.
+    The plain gradient, select-and-scatter, takes 17 ms for (64, 32, 32, 32) and a 2x2 window and
+    holds 7.5 times the input; this one, a sum over the taps of one axis after the other, 0.5 ms and
+    3 times. Unlike the plain one it exists for dilated windows too. It unrolls the taps, so it is
+    for small windows.
     """
     return window.reduce(x, -jnp.inf, lax.max)
 
@@ -106,18 +108,10 @@ def max_pool(x: jax.Array, window: Window) -> jax.Array:
 def _max_pool_jvp(
     window: Window, primals: tuple[jax.Array], tangents: tuple[jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
-    (x,), (dx,) = primals, tangents
-    y = max_pool(x, window)
-    dy = jnp.zeros_like(y)
-    found = jnp.zeros(y.shape, bool)
-    taps = window.taps(window.pad(x, -jnp.inf))
-    dtaps = window.taps(window.pad(dx, 0))
-    inside = window.taps(window.pad(jnp.ones((1, *x.shape[1:-1], 1), bool), False))
-    for (_, tap), (_, dtap), (_, real) in zip(taps, dtaps, inside, strict=True):
-        # On ties PyTorch's gradient goes to the first maximum; a NaN is one, padding is not.
-        first = ((tap == y) | jnp.isnan(tap)) & real & ~found
-        found = found | first
-        dy = dy + jnp.where(first, dtap, 0)
+    (y,), (dy,) = primals, tangents
+    for axis in reversed(range(len(window.kernel))):
+        y, which = first_maximum(y, window, axis)
+        dy = pick(dy, which, window, axis)
     return y, dy
 
 

@@ -1,10 +1,11 @@
-"""Sliding windows over the spatial axes: output sizes and shifted slices."""
+"""Windows over the spatial axes: output sizes, shifted slices, the pixels of each window."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,28 @@ class Window:
                 spatial, self.kernel, self.stride, self.dilation, self.pads, strict=True
             )
         )
+
+    def along(self, axis: int) -> Window:
+        """The window that this one is along one spatial axis; windows are their product."""
+
+        def only(values: tuple[Any, ...], neutral: Any) -> tuple[Any, ...]:
+            return tuple(v if i == axis else neutral for i, v in enumerate(values))
+
+        return Window(
+            only(self.kernel, 1),
+            only(self.stride, 1),
+            only(self.dilation, 1),
+            only(self.pads, (0, 0)),
+        )
+
+    def positions(self, spatial: tuple[int, ...]) -> list[np.ndarray]:
+        """For each axis the pixels of each window, (windows, taps); -1 in the padding."""
+        found = []
+        for i, count in enumerate(self.output_sizes(spatial)):
+            starts = np.arange(count) * self.stride[i] - self.pads[i][0]
+            pixels = starts[:, None] + np.arange(self.kernel[i]) * self.dilation[i]
+            found.append(np.where((pixels >= 0) & (pixels < spatial[i]), pixels, -1))
+        return found
 
     def pad(self, x: jax.Array, value: float) -> jax.Array:
         """Pads the spatial axes of `x` with `value`."""
@@ -80,3 +103,61 @@ class Window:
                     (1, *self.stride, 1),
                 ),
             )
+
+
+def first_maximum(x: jax.Array, window: Window, axis: int) -> tuple[jax.Array, jax.Array]:
+    """The maximum along one spatial axis and the tap that holds it.
+
+    That is the first one on ties, the last NaN if there is any, never padding. Doing one axis after
+    the other, last axis first, finds the maximum of the whole window by the same rule.
+
+    Args:
+      x: (N, *spatial, C).
+      window: Only what it says of `axis` counts.
+      axis: The spatial axis, from 0.
+
+    Returns:
+      The maximum and the number of its tap.
+    """
+    window = window.along(axis)
+    inside = window.positions(x.shape[1:-1])[axis] >= 0
+    shape = tuple(-1 if i == axis + 1 else 1 for i in range(x.ndim))
+    which: Any = np.argmax(inside, 1).astype(np.uint8).reshape(shape)
+    best: Any = -np.inf
+    for tap, value in window.taps(window.pad(x, -jnp.inf)):
+        better = (value > best) | jnp.isnan(value)
+        best, which = jnp.where(better, value, best), jnp.where(better, tap[axis], which)
+    return best, which
+
+
+def pick(x: jax.Array, which: jax.Array, window: Window, axis: int) -> jax.Array:
+    """What `x` holds at the taps that `first_maximum` has found; linear in `x`."""
+    window = window.along(axis)
+    taps = window.taps(window.pad(x, 0))
+    return sum(
+        (jnp.where(which == tap[axis], value, 0) for tap, value in taps),
+        start=jnp.zeros((), x.dtype),
+    )
+
+
+def spread(x: jax.Array, axis: int, positions: np.ndarray | jax.Array) -> jax.Array:
+    """Lays the pixels of each window along one axis out beside each other.
+
+    Args:
+      x: (N, *spatial, C).
+      axis: The axis of `x`.
+      positions: The pixels of each window, (windows, taps), or (N, windows, taps, C) where every
+        image and channel has windows of its own.
+
+    Returns:
+      `x` with (windows, taps) in place of `axis`; arbitrary where the position is negative.
+    """
+    if positions.ndim == 2:
+        if np.array_equal(positions.ravel(), np.arange(positions.size)):  # windows side by side
+            x = lax.slice_in_dim(x, 0, positions.size, axis=axis)
+            return x.reshape(*x.shape[:axis], *positions.shape, *x.shape[axis + 1 :])
+        return jnp.take(x, jnp.asarray(positions), axis, mode="clip")
+    n, windows, taps, c = positions.shape
+    shape = (n, *(windows * taps if i == axis else 1 for i in range(1, x.ndim - 1)), c)
+    pixels = jnp.take_along_axis(x, jnp.reshape(positions, shape), axis, mode="clip")
+    return pixels.reshape(*pixels.shape[:axis], windows, taps, *pixels.shape[axis + 1 :])

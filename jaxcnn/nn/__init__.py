@@ -1,19 +1,39 @@
 """Linen modules with torch.nn's names, arguments, defaults and state_dict keys."""
 
 from jaxcnn.nn.activation import ReLU, Sigmoid
+from jaxcnn.nn.adaptive_pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+)
+from jaxcnn.nn.avg_pooling import AvgPool1d, AvgPool2d, AvgPool3d
 from jaxcnn.nn.container import Sequential
 from jaxcnn.nn.conv import Conv1d, Conv2d, Conv3d
 from jaxcnn.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from jaxcnn.nn.dropout import Dropout
 from jaxcnn.nn.flatten import Flatten
 from jaxcnn.nn.fold import Fold, Unfold
+from jaxcnn.nn.fractional_pooling import FractionalMaxPool2d, FractionalMaxPool3d
 from jaxcnn.nn.linear import Identity, Linear
+from jaxcnn.nn.lp_pooling import LPPool1d, LPPool2d, LPPool3d
+from jaxcnn.nn.max_pooling import MaxPool1d, MaxPool2d, MaxPool3d
 from jaxcnn.nn.normalization import BatchNorm2d
-from jaxcnn.nn.pooling import AvgPool2d, MaxPool2d
+from jaxcnn.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
 from jaxcnn.nn.vision import DeformConv2d
 
 __all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
+    "AvgPool1d",
     "AvgPool2d",
+    "AvgPool3d",
     "BatchNorm2d",
     "Conv1d",
     "Conv2d",
@@ -25,9 +45,19 @@ __all__ = [
     "Dropout",
     "Flatten",
     "Fold",
+    "FractionalMaxPool2d",
+    "FractionalMaxPool3d",
     "Identity",
+    "LPPool1d",
+    "LPPool2d",
+    "LPPool3d",
     "Linear",
+    "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
+    "MaxUnpool1d",
+    "MaxUnpool2d",
+    "MaxUnpool3d",
     "ReLU",
     "Sequential",
     "Sigmoid",
