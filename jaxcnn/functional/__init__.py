@@ -10,20 +10,34 @@ from jaxcnn.functional.adaptive_pooling import (
     adaptive_max_pool3d,
 )
 from jaxcnn.functional.avg_pooling import avg_pool1d, avg_pool2d, avg_pool3d
+from jaxcnn.functional.batch_norm import batch_norm, instance_norm
 from jaxcnn.functional.conv import conv1d, conv2d, conv3d
 from jaxcnn.functional.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
-from jaxcnn.functional.dropout import dropout
+from jaxcnn.functional.dropout import (
+    alpha_dropout,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    feature_alpha_dropout,
+)
 from jaxcnn.functional.fold import fold, unfold
 from jaxcnn.functional.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
 from jaxcnn.functional.linear import linear
 from jaxcnn.functional.loss import cross_entropy
 from jaxcnn.functional.lp_pooling import lp_pool1d, lp_pool2d, lp_pool3d
 from jaxcnn.functional.max_pooling import max_pool1d, max_pool2d, max_pool3d
-from jaxcnn.functional.normalization import batch_norm
+from jaxcnn.functional.normalization import (
+    group_norm,
+    layer_norm,
+    local_response_norm,
+    normalize,
+    rms_norm,
+)
 from jaxcnn.functional.padding import pad
 from jaxcnn.functional.resize import interpolate
 from jaxcnn.functional.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
-from jaxcnn.functional.vision import deform_conv2d
+from jaxcnn.functional.vision import deform_conv2d, drop_path
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -32,6 +46,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
@@ -44,12 +59,21 @@ __all__ = [
     "conv_transpose3d",
     "cross_entropy",
     "deform_conv2d",
+    "drop_path",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
+    "feature_alpha_dropout",
     "fold",
     "fractional_max_pool2d",
     "fractional_max_pool3d",
+    "group_norm",
+    "instance_norm",
     "interpolate",
+    "layer_norm",
     "linear",
+    "local_response_norm",
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
@@ -59,8 +83,10 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "normalize",
     "pad",
     "relu",
+    "rms_norm",
     "sigmoid",
     "unfold",
 ]

@@ -14,8 +14,11 @@ from jax.typing import ArrayLike
 from jaxcnn._checks import check, check_floating, int_tuple
 from jaxcnn.functional._windows import Window
 from jaxcnn.functional.conv import as_bias
+from jaxcnn.functional.dropout import zeroed
 
 IntOrInts = int | Sequence[int]
+
+DROP_PATH_MODES = ("batch", "row")
 
 _CHANNELS_FIRST = "it looks channels-first: use jaxcnn.layout.to_channels_last"
 
@@ -94,6 +97,49 @@ def deform_conv2d(
         preferred_element_type=jnp.promote_types(dtype, jnp.float32),
     ).reshape(*places, w.shape[0])
     return y.astype(dtype) if b is None else (y + b).astype(jnp.result_type(dtype, b))
+
+
+def drop_path(
+    input: ArrayLike,
+    p: float,
+    mode: str,
+    training: bool = True,
+    *,
+    scale_by_keep: bool = True,
+    rng: jax.Array | None = None,
+) -> jax.Array:
+    """Sets the whole input, or whole images of it, to zero with probability `p` (stochastic depth).
+
+    Mirrors `torchvision.ops.stochastic_depth`; the random key is explicit, and `scale_by_keep` is
+    timm's. Meant for the branch of a residual block.
+
+    Args:
+      input: `(n, *)`.
+      p: Probability of a zero, 0 to 1.
+      mode: "batch" drops all images together, "row" each on its own.
+      training: Whether to drop at all; False returns `input`.
+      scale_by_keep: Whether what is kept is scaled by `1 / (1 - p)`.
+      rng: The random key; needed when `training` and `0 < p < 1`.
+
+    Raises:
+      ValueError: If `p` is outside 0 to 1, `mode` is unknown, or the key is missing.
+      TypeError: If `input` is not floating point.
+
+    Source: Huang et al., 2016.
+
+    Example:
+      >>> y = drop_path(jnp.ones((50, 2)), 0.5, "row", rng=jax.random.key(0))
+      >>> sorted({tuple(row) for row in y.tolist()})
+      [(0.0, 0.0), (2.0, 2.0)]
+    """
+    check(0 <= p <= 1, "drop_path", "p must be between 0 and 1", p=p)
+    rule = f"mode must be one of {DROP_PATH_MODES}"
+    check(mode in DROP_PATH_MODES, "drop_path", rule, mode=mode)
+    x = jnp.asarray(input)
+    check_floating("drop_path", x)
+    check(x.ndim >= 1, "drop_path", "input must be (n, *)", shape=x.shape)
+    draws = (x.shape[0] if mode == "row" else 1, *(1,) * (x.ndim - 1))
+    return zeroed("drop_path", x, draws, p, training, rng, scaled=scale_by_keep)
 
 
 def _window(

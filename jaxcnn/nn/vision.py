@@ -14,6 +14,7 @@ from flax.typing import Dtype
 
 from jaxcnn import functional as F
 from jaxcnn._checks import check, check_channels, check_type
+from jaxcnn.functional.vision import DROP_PATH_MODES
 from jaxcnn.nn.conv import check_settings, parameters, settings
 
 
@@ -89,3 +90,49 @@ class DeformConv2d(nn.Module):
     def extra_repr(self) -> str:
         """What `print(torch_module)` shows between the brackets."""
         return settings(self)
+
+
+class DropPath(nn.Module):
+    """Sets whole images to zero with probability `drop_prob` while training (stochastic depth).
+
+    Mirrors timm's `DropPath`, and with `mode` torchvision's `StochasticDepth`. Prints without
+    settings, as timm's did when the published models were printed. The key comes from the
+    `dropout` rng: `model.apply(variables, x, train=True, rngs={"dropout": key})`.
+
+    Attributes:
+      drop_prob: Probability of a zero, 0 to 1.
+      scale_by_keep: Whether what is kept is scaled by `1 / (1 - drop_prob)`.
+      mode: "row" drops each image on its own, "batch" all together.
+
+    Shape:
+      `(n, *)` -> the same.
+
+    Raises:
+      ValueError: If `drop_prob` is outside 0 to 1 or `mode` is unknown.
+
+    Source: Huang et al., 2016.
+
+    Example:
+      >>> import jax.numpy as jnp
+      >>> layer = DropPath(0.5)
+      >>> y = layer.apply({}, jnp.ones((50, 2)), train=True, rngs={"dropout": jax.random.key(0)})
+      >>> sorted({tuple(row) for row in y.tolist()})
+      [(0.0, 0.0), (2.0, 2.0)]
+    """
+
+    drop_prob: float = 0.0
+    scale_by_keep: bool = True
+    mode: str = "row"
+
+    def __post_init__(self) -> None:
+        rule = "drop_prob must be between 0 and 1"
+        check(0 <= self.drop_prob <= 1, "DropPath", rule, drop_prob=self.drop_prob)
+        rule = f"mode must be one of {DROP_PATH_MODES}"
+        check(self.mode in DROP_PATH_MODES, "DropPath", rule, mode=self.mode)
+        super().__post_init__()
+
+    def __call__(self, x: Any, train: bool = False) -> jax.Array:
+        rng = self.make_rng("dropout") if train and 0 < self.drop_prob < 1 else None
+        return F.drop_path(
+            x, self.drop_prob, self.mode, train, scale_by_keep=self.scale_by_keep, rng=rng
+        )

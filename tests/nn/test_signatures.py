@@ -15,14 +15,19 @@ from jaxcnn import nn, optim
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
 pytestmark = pytest.mark.torch
 
-LAYERS = [name for name in nn.__all__ if name not in ("Sequential", "Identity")]
-# linen's own, and the dtype fields that stand in for torch's device and dtype.
-LINEN = {"parent", "name", "dtype", "param_dtype"}
+LAYERS = [name for name in nn.__all__ if name not in ("Sequential", "Identity", "DropPath")]
+# linen's own, the dtype fields that stand in for torch's device and dtype, and the name that stands
+# in for SyncBatchNorm's process group.
+LINEN = {"parent", "name", "dtype", "param_dtype", "axis_name"}
 PLACEMENT = {"device", "dtype"}
 # PyTorch's arguments that are missing here.
 MISSING = {"interpolate": {"antialias"}}
-# Ours alone: randomness is explicit.
-ADDED = {"dropout": {"rng"}}
+DROPOUTS = ["dropout", "dropout1d", "dropout2d", "dropout3d"]
+DROPOUTS += ["alpha_dropout", "feature_alpha_dropout"]
+NORMS = ["batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm"]
+NORMS += ["local_response_norm", "normalize"]
+# Ours alone: randomness and devices are explicit.
+ADDED = {**{name: {"rng"} for name in DROPOUTS}, "batch_norm": {"axis_name"}}
 
 
 def parameters(function: Callable[..., Any], without: set[str]) -> list[tuple[str, Any, bool]]:
@@ -40,9 +45,7 @@ def test_layer(name: str) -> None:
     assert parameters(getattr(nn, name), LINEN) == theirs
 
 
-@pytest.mark.parametrize(
-    "name", ["relu", "batch_norm", "dropout", "cross_entropy", "interpolate", "pad"]
-)
+@pytest.mark.parametrize("name", ["relu", *NORMS, *DROPOUTS, "cross_entropy", "interpolate", "pad"])
 def test_function(name: str) -> None:
     theirs = parameters(getattr(torch.nn.functional, name), MISSING.get(name, set()))
     assert parameters(getattr(F, name), ADDED.get(name, set())) == theirs
