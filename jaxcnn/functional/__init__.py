@@ -1,6 +1,20 @@
 """Pure functions with torch.nn.functional's names, arguments and numbers, channels-last."""
 
-from jaxcnn.functional.activation import relu, sigmoid
+from jaxcnn.functional.activation import (
+    celu,
+    elu,
+    gelu,
+    glu,
+    logsigmoid,
+    mish,
+    selu,
+    sigmoid,
+    silu,
+    softplus,
+    softsign,
+    tanh,
+    tanhshrink,
+)
 from jaxcnn.functional.adaptive_pooling import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -9,6 +23,7 @@ from jaxcnn.functional.adaptive_pooling import (
     adaptive_max_pool2d,
     adaptive_max_pool3d,
 )
+from jaxcnn.functional.attention import scaled_dot_product_attention
 from jaxcnn.functional.avg_pooling import avg_pool1d, avg_pool2d, avg_pool3d
 from jaxcnn.functional.batch_norm import batch_norm, instance_norm
 from jaxcnn.functional.conv import conv1d, conv2d, conv3d
@@ -21,12 +36,14 @@ from jaxcnn.functional.dropout import (
     dropout3d,
     feature_alpha_dropout,
 )
+from jaxcnn.functional.embedding import embedding, embedding_renorm
 from jaxcnn.functional.fold import fold, unfold
 from jaxcnn.functional.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
-from jaxcnn.functional.linear import linear
+from jaxcnn.functional.linear import bilinear, linear
 from jaxcnn.functional.loss import cross_entropy
 from jaxcnn.functional.lp_pooling import lp_pool1d, lp_pool2d, lp_pool3d
 from jaxcnn.functional.max_pooling import max_pool1d, max_pool2d, max_pool3d
+from jaxcnn.functional.multi_head_attention import multi_head_attention_forward
 from jaxcnn.functional.normalization import (
     group_norm,
     layer_norm,
@@ -35,7 +52,21 @@ from jaxcnn.functional.normalization import (
     rms_norm,
 )
 from jaxcnn.functional.padding import pad
+from jaxcnn.functional.piecewise import (
+    hardshrink,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    leaky_relu,
+    prelu,
+    relu,
+    relu6,
+    rrelu,
+    softshrink,
+    threshold,
+)
 from jaxcnn.functional.resize import interpolate
+from jaxcnn.functional.softmax import log_softmax, softmax, softmin
 from jaxcnn.functional.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 from jaxcnn.functional.vision import deform_conv2d, drop_path
 
@@ -51,6 +82,8 @@ __all__ = [
     "avg_pool2d",
     "avg_pool3d",
     "batch_norm",
+    "bilinear",
+    "celu",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -64,16 +97,28 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "dropout3d",
+    "elu",
+    "embedding",
+    "embedding_renorm",
     "feature_alpha_dropout",
     "fold",
     "fractional_max_pool2d",
     "fractional_max_pool3d",
+    "gelu",
+    "glu",
     "group_norm",
+    "hardshrink",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
     "instance_norm",
     "interpolate",
     "layer_norm",
+    "leaky_relu",
     "linear",
     "local_response_norm",
+    "log_softmax",
+    "logsigmoid",
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
@@ -83,10 +128,26 @@ __all__ = [
     "max_unpool1d",
     "max_unpool2d",
     "max_unpool3d",
+    "mish",
+    "multi_head_attention_forward",
     "normalize",
     "pad",
+    "prelu",
     "relu",
+    "relu6",
     "rms_norm",
+    "rrelu",
+    "scaled_dot_product_attention",
+    "selu",
     "sigmoid",
+    "silu",
+    "softmax",
+    "softmin",
+    "softplus",
+    "softshrink",
+    "softsign",
+    "tanh",
+    "tanhshrink",
+    "threshold",
     "unfold",
 ]

@@ -58,24 +58,100 @@ class Linear(nn.Module):
         check_int("Linear", "out_features", self.out_features, 0)
         super().__post_init__()
 
+    @nn.nowrap
+    def initializers(self) -> tuple[init.Initializer, init.Initializer]:
+        """What weight and bias start from, for layers whose PyTorch twin starts elsewhere."""
+        return init.default_weight, init.default_bias(self.in_features)
+
     @nn.compact
     def __call__(self, x: Any) -> jax.Array:
         x = jnp.asarray(x)
         fits = x.ndim >= 1 and x.shape[-1] == self.in_features
         rule = f"input must have {self.in_features} entries on its last axis"
         check(fits, "Linear", rule, shape=x.shape)
+        weight_init, bias_init = self.initializers()
         shape = (self.out_features, self.in_features)
-        weight = self.param("weight", init.default_weight, shape, self.param_dtype)
+        weight = self.param("weight", weight_init, shape, self.param_dtype)
         bias = None
         if self.bias:
-            initializer = init.default_bias(self.in_features)
-            bias = self.param("bias", initializer, (self.out_features,), self.param_dtype)
+            bias = self.param("bias", bias_init, (self.out_features,), self.param_dtype)
         x, weight, bias = promote_dtype(x, weight, bias, dtype=self.dtype)
         return F.linear(x, weight, bias)
 
     def extra_repr(self) -> str:
         """What `print(torch_module)` shows between the brackets."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias}"
+
+
+class Bilinear(nn.Module):
+    """x1 @ weight[k] @ x2 + bias[k] for each output k.
+
+    Mirrors `torch.nn.Bilinear`; torch's `device` and `dtype` are left out.
+
+    Attributes:
+      in1_features: Entries of the first input's last axis.
+      in2_features: Entries of the second input's last axis.
+      out_features: Entries of the output's last axis.
+      bias: Whether to add a learned bias.
+      dtype: Computation dtype; None promotes inputs and parameters.
+      param_dtype: Dtype of the parameters.
+
+    Parameters:
+      `weight (out_features, in1_features, in2_features)`, `bias (out_features,)`, both from
+      U(-b, b), `b = 1 / sqrt(in1_features)`.
+
+    Shape:
+      `(*, in1_features)` and `(*, in2_features)` -> `(*, out_features)`.
+
+    Raises:
+      ValueError: If a size is out of range or the inputs do not fit.
+      TypeError: If a size is not an integer.
+
+    Example:
+      >>> layer, x1, x2 = Bilinear(3, 4, 5), jnp.ones((2, 3)), jnp.ones((2, 4))
+      >>> y, variables = layer.init_with_output(jax.random.key(0), x1, x2)
+      >>> y.shape, variables["params"]["weight"].shape
+      ((2, 5), (5, 3, 4))
+    """
+
+    in1_features: int
+    in2_features: int
+    out_features: int
+    bias: bool = True
+    dtype: Dtype | None = dataclasses.field(default=None, kw_only=True)
+    param_dtype: Dtype = dataclasses.field(default=jnp.float32, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_int("Bilinear", "in1_features", self.in1_features, 1)
+        check_int("Bilinear", "in2_features", self.in2_features, 0)
+        check_int("Bilinear", "out_features", self.out_features, 0)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, x1: Any, x2: Any) -> jax.Array:
+        x1, x2 = jnp.asarray(x1), jnp.asarray(x2)
+        for name, x, features in (("x1", x1, self.in1_features), ("x2", x2, self.in2_features)):
+            fits = x.ndim >= 1 and x.shape[-1] == features
+            rule = f"{name} must have {features} entries on its last axis"
+            check(fits, "Bilinear", rule, shape=x.shape)
+        same = x1.shape[:-1] == x2.shape[:-1]
+        rule = "x1 and x2 must have the same leading axes"
+        check(same, "Bilinear", rule, x1=x1.shape, x2=x2.shape)
+        initializer = init.default_bias(self.in1_features)
+        shape = (self.out_features, self.in1_features, self.in2_features)
+        weight = self.param("weight", initializer, shape, self.param_dtype)
+        bias = None
+        if self.bias:
+            bias = self.param("bias", initializer, (self.out_features,), self.param_dtype)
+        x1, x2, weight, bias = promote_dtype(x1, x2, weight, bias, dtype=self.dtype)
+        return F.bilinear(x1, x2, weight, bias)
+
+    def extra_repr(self) -> str:
+        """What `print(torch_module)` shows between the brackets."""
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, "
+            f"out_features={self.out_features}, bias={self.bias}"
+        )
 
 
 class Identity(nn.Module):
