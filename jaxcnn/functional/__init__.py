@@ -39,6 +39,7 @@ from jaxcnn.functional.dropout import (
 from jaxcnn.functional.embedding import embedding, embedding_renorm
 from jaxcnn.functional.fold import fold, unfold
 from jaxcnn.functional.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
+from jaxcnn.functional.grid import affine_grid, grid_sample
 from jaxcnn.functional.linear import bilinear, linear
 from jaxcnn.functional.loss import cross_entropy
 from jaxcnn.functional.lp_pooling import lp_pool1d, lp_pool2d, lp_pool3d
@@ -65,7 +66,8 @@ from jaxcnn.functional.piecewise import (
     softshrink,
     threshold,
 )
-from jaxcnn.functional.resize import interpolate
+from jaxcnn.functional.pixelshuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from jaxcnn.functional.resize import interpolate, upsample, upsample_bilinear, upsample_nearest
 from jaxcnn.functional.softmax import log_softmax, softmax, softmin
 from jaxcnn.functional.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
 from jaxcnn.functional.vision import deform_conv2d, drop_path
@@ -77,6 +79,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -84,6 +87,7 @@ __all__ = [
     "batch_norm",
     "bilinear",
     "celu",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -106,6 +110,7 @@ __all__ = [
     "fractional_max_pool3d",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "hardshrink",
     "hardsigmoid",
@@ -132,6 +137,8 @@ __all__ = [
     "multi_head_attention_forward",
     "normalize",
     "pad",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "prelu",
     "relu",
     "relu6",
@@ -150,4 +157,7 @@ __all__ = [
     "tanhshrink",
     "threshold",
     "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]

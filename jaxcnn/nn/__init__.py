@@ -46,13 +46,30 @@ from jaxcnn.nn.dropout import (
     FeatureAlphaDropout,
 )
 from jaxcnn.nn.embedding import Embedding
-from jaxcnn.nn.flatten import Flatten
+from jaxcnn.nn.flatten import Flatten, Unflatten
 from jaxcnn.nn.fold import Fold, Unfold
 from jaxcnn.nn.fractional_pooling import FractionalMaxPool2d, FractionalMaxPool3d
 from jaxcnn.nn.linear import Bilinear, Identity, Linear
 from jaxcnn.nn.lp_pooling import LPPool1d, LPPool2d, LPPool3d
 from jaxcnn.nn.max_pooling import MaxPool1d, MaxPool2d, MaxPool3d
 from jaxcnn.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
+from jaxcnn.nn.padding import (
+    CircularPad1d,
+    CircularPad2d,
+    CircularPad3d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ConstantPad3d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReflectionPad3d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ReplicationPad3d,
+    ZeroPad1d,
+    ZeroPad2d,
+    ZeroPad3d,
+)
 from jaxcnn.nn.piecewise import (
     Hardshrink,
     Hardsigmoid,
@@ -66,9 +83,11 @@ from jaxcnn.nn.piecewise import (
     Softshrink,
     Threshold,
 )
+from jaxcnn.nn.pixelshuffle import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from jaxcnn.nn.sk_attention import SKAttention
 from jaxcnn.nn.softmax import LogSoftmax, Softmax, Softmax2d, Softmin
 from jaxcnn.nn.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
+from jaxcnn.nn.upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from jaxcnn.nn.vision import DeformConv2d, DropPath
 
 __all__ = [
@@ -91,6 +110,13 @@ __all__ = [
     "BatchNorm2d",
     "BatchNorm3d",
     "Bilinear",
+    "ChannelShuffle",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -136,10 +162,18 @@ __all__ = [
     "Mish",
     "MultiheadAttention",
     "PReLU",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "RMSNorm",
     "RReLU",
     "ReLU",
     "ReLU6",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
     "SKAttention",
     "Sequential",
     "SiLU",
@@ -155,5 +189,12 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Unflatten",
     "Unfold",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
 ]

@@ -24,8 +24,6 @@ LAYERS = [
     if name not in ("Sequential", "Identity") and hasattr(torch.nn, name)
 ]
 PLACEMENT = {"device", "dtype"}
-# PyTorch's arguments that are missing here.
-MISSING = {"interpolate": {"antialias"}}
 DROPOUTS = ["dropout", "dropout1d", "dropout2d", "dropout3d"]
 DROPOUTS += ["alpha_dropout", "feature_alpha_dropout"]
 NORMS = ["batch_norm", "instance_norm", "group_norm", "layer_norm", "rms_norm"]
@@ -53,7 +51,7 @@ def test_layer(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["relu", *NORMS, *DROPOUTS, "cross_entropy", "interpolate", "pad"])
 def test_function(name: str) -> None:
-    theirs = parameters(getattr(torch.nn.functional, name), MISSING.get(name, set()))
+    theirs = parameters(getattr(torch.nn.functional, name), set())
     assert parameters(getattr(F, name), ADDED.get(name, set())) == theirs
 
 
