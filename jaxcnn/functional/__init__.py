@@ -28,6 +28,7 @@ from jaxcnn.functional.avg_pooling import avg_pool1d, avg_pool2d, avg_pool3d
 from jaxcnn.functional.batch_norm import batch_norm, instance_norm
 from jaxcnn.functional.conv import conv1d, conv2d, conv3d
 from jaxcnn.functional.conv_transpose import conv_transpose1d, conv_transpose2d, conv_transpose3d
+from jaxcnn.functional.distance import cosine_similarity, pairwise_distance
 from jaxcnn.functional.dropout import (
     alpha_dropout,
     dropout,
@@ -41,7 +42,34 @@ from jaxcnn.functional.fold import fold, unfold
 from jaxcnn.functional.fractional_pooling import fractional_max_pool2d, fractional_max_pool3d
 from jaxcnn.functional.grid import affine_grid, grid_sample
 from jaxcnn.functional.linear import bilinear, linear
-from jaxcnn.functional.loss import cross_entropy
+from jaxcnn.functional.loss import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    nll_loss,
+)
+from jaxcnn.functional.loss_embedding import (
+    cosine_embedding_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
+from jaxcnn.functional.loss_margin import (
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    soft_margin_loss,
+)
+from jaxcnn.functional.loss_regression import (
+    gaussian_nll_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    poisson_nll_loss,
+    smooth_l1_loss,
+)
 from jaxcnn.functional.lp_pooling import lp_pool1d, lp_pool2d, lp_pool3d
 from jaxcnn.functional.max_pooling import max_pool1d, max_pool2d, max_pool3d
 from jaxcnn.functional.multi_head_attention import multi_head_attention_forward
@@ -86,6 +114,8 @@ __all__ = [
     "avg_pool3d",
     "batch_norm",
     "bilinear",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "celu",
     "channel_shuffle",
     "conv1d",
@@ -94,6 +124,8 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
     "deform_conv2d",
     "drop_path",
@@ -108,6 +140,7 @@ __all__ = [
     "fold",
     "fractional_max_pool2d",
     "fractional_max_pool3d",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
     "grid_sample",
@@ -116,8 +149,12 @@ __all__ = [
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hinge_embedding_loss",
+    "huber_loss",
     "instance_norm",
     "interpolate",
+    "kl_div",
+    "l1_loss",
     "layer_norm",
     "leaky_relu",
     "linear",
@@ -127,6 +164,7 @@ __all__ = [
     "lp_pool1d",
     "lp_pool2d",
     "lp_pool3d",
+    "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
     "max_pool3d",
@@ -134,11 +172,18 @@ __all__ = [
     "max_unpool2d",
     "max_unpool3d",
     "mish",
+    "mse_loss",
     "multi_head_attention_forward",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
+    "nll_loss",
     "normalize",
     "pad",
+    "pairwise_distance",
     "pixel_shuffle",
     "pixel_unshuffle",
+    "poisson_nll_loss",
     "prelu",
     "relu",
     "relu6",
@@ -148,6 +193,8 @@ __all__ = [
     "selu",
     "sigmoid",
     "silu",
+    "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
     "softmin",
     "softplus",
@@ -156,6 +203,8 @@ __all__ = [
     "tanh",
     "tanhshrink",
     "threshold",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
     "unfold",
     "upsample",
     "upsample_bilinear",

@@ -37,6 +37,7 @@ from jaxcnn.nn.batch_norm import (
 from jaxcnn.nn.container import Sequential
 from jaxcnn.nn.conv import Conv1d, Conv2d, Conv3d
 from jaxcnn.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from jaxcnn.nn.distance import CosineSimilarity, PairwiseDistance
 from jaxcnn.nn.dropout import (
     AlphaDropout,
     Dropout,
@@ -50,6 +51,29 @@ from jaxcnn.nn.flatten import Flatten, Unflatten
 from jaxcnn.nn.fold import Fold, Unfold
 from jaxcnn.nn.fractional_pooling import FractionalMaxPool2d, FractionalMaxPool3d
 from jaxcnn.nn.linear import Bilinear, Identity, Linear
+from jaxcnn.nn.loss import BCELoss, BCEWithLogitsLoss, CrossEntropyLoss, NLLLoss
+from jaxcnn.nn.loss_embedding import (
+    CosineEmbeddingLoss,
+    HingeEmbeddingLoss,
+    MarginRankingLoss,
+    TripletMarginLoss,
+    TripletMarginWithDistanceLoss,
+)
+from jaxcnn.nn.loss_margin import (
+    MultiLabelMarginLoss,
+    MultiLabelSoftMarginLoss,
+    MultiMarginLoss,
+    SoftMarginLoss,
+)
+from jaxcnn.nn.loss_regression import (
+    GaussianNLLLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    PoissonNLLLoss,
+    SmoothL1Loss,
+)
 from jaxcnn.nn.lp_pooling import LPPool1d, LPPool2d, LPPool3d
 from jaxcnn.nn.max_pooling import MaxPool1d, MaxPool2d, MaxPool3d
 from jaxcnn.nn.normalization import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
@@ -106,6 +130,8 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
@@ -123,6 +149,9 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "CosineEmbeddingLoss",
+    "CosineSimilarity",
+    "CrossEntropyLoss",
     "DeformConv2d",
     "DropPath",
     "Dropout",
@@ -135,15 +164,20 @@ __all__ = [
     "Fold",
     "FractionalMaxPool2d",
     "FractionalMaxPool3d",
+    "GaussianNLLLoss",
     "GroupNorm",
     "Hardshrink",
     "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InstanceNorm3d",
+    "KLDivLoss",
+    "L1Loss",
     "LPPool1d",
     "LPPool2d",
     "LPPool3d",
@@ -153,6 +187,8 @@ __all__ = [
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
+    "MSELoss",
+    "MarginRankingLoss",
     "MaxPool1d",
     "MaxPool2d",
     "MaxPool3d",
@@ -160,10 +196,16 @@ __all__ = [
     "MaxUnpool2d",
     "MaxUnpool3d",
     "Mish",
+    "MultiLabelMarginLoss",
+    "MultiLabelSoftMarginLoss",
+    "MultiMarginLoss",
     "MultiheadAttention",
+    "NLLLoss",
     "PReLU",
+    "PairwiseDistance",
     "PixelShuffle",
     "PixelUnshuffle",
+    "PoissonNLLLoss",
     "RMSNorm",
     "RReLU",
     "ReLU",
@@ -179,6 +221,8 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "SimplifiedScaledDotProductAttention",
+    "SmoothL1Loss",
+    "SoftMarginLoss",
     "Softmax",
     "Softmax2d",
     "Softmin",
@@ -189,6 +233,8 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "TripletMarginLoss",
+    "TripletMarginWithDistanceLoss",
     "Unflatten",
     "Unfold",
     "Upsample",

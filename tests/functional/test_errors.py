@@ -81,8 +81,6 @@ CROSS_ENTROPY = [
     ("smoothing", {"label_smoothing": 1.1}, "label_smoothing must be in 0..1, got label_smoothing"),
     ("target", {"target": TARGET[:4]}, "target must be (6,) indices or (6, 5) probabilities, got"),
     ("nchw", {"input": np.ones((2, 5, 3, 4)), "target": np.zeros((2, 3, 4), int)}, FIX),
-    ("float-indices", {"target": TARGET * 1.0}, "class indices must be integers, probabilities "),
-    ("int-probabilities", {"target": LOGITS.astype(int)}, "class indices must be integers, "),
     ("weight", {"weight": THREE}, "weight must be (5,), got shape=(3,)."),
 ]
 INTERPOLATE = [
@@ -178,7 +176,12 @@ VALUE_ERRORS: list[tuple[Callable[..., Any], dict[str, Any], list[Any]]] = [
     (F.linear, {"input": X, "weight": np.ones((4, 3))}, LINEAR),
     (F.dropout, {"input": X}, DROPOUT),
 ]
+CLASSES = [
+    ("float-indices", {"target": TARGET * 1.0}, "class indices must be integers, probabilities "),
+    ("int-probabilities", {"target": LOGITS.astype(int)}, "class indices must be integers, "),
+]
 TYPE_ERRORS: list[tuple[Callable[..., Any], dict[str, Any], list[Any]]] = [
+    (F.cross_entropy, {"input": LOGITS, "target": TARGET}, CLASSES),
     (
         F.conv2d,
         {"input": X, "weight": W},
