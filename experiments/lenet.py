@@ -17,7 +17,7 @@ from typing import Literal
 import jax
 import tyro
 
-from jaxcnn import data, init, models, optim, train
+from jaxcnn import data, init, models, optim, parameters, train
 from jaxcnn.cli import one_line_errors
 
 
@@ -88,7 +88,10 @@ def main(settings: Settings) -> train.Evaluation:
     tx = optim.sgd(recipe.lr, recipe.momentum)
     key, weights_key = jax.random.split(jax.random.key(settings.seed))
     state = train.create_state(model, tx, key, train_set.images[:1])
-    params = init.reinitialize(state.params, weights_key, init.xavier_uniform(), r"weight$")
+    variables = parameters.reinitialize(
+        state.variables, weights_key, init.xavier_uniform(), r"weight$"
+    )
+    params = variables["params"]
     state = state.replace(params=params, opt_state=tx.init(params))
 
     devices = train.even_devices(recipe.batch_size)

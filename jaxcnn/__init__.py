@@ -1,8 +1,20 @@
 """PyTorch's CNN layers, models and training semantics as a pure-functional JAX/Flax library."""
 
-from jaxcnn import data, functional, init, interop, layout, models, nn, optim, train
+from jaxcnn import (
+    data,
+    functional,
+    init,
+    interop,
+    layout,
+    models,
+    nn,
+    optim,
+    parameters,
+    train,
+)
 from jaxcnn.interop import (
     read_state_dict,
+    tied_names,
     to_state_dict,
     to_variables,
     torch_repr,
@@ -20,7 +32,9 @@ __all__ = [
     "models",
     "nn",
     "optim",
+    "parameters",
     "read_state_dict",
+    "tied_names",
     "to_state_dict",
     "to_variables",
     "torch_repr",

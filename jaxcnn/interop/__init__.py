@@ -2,11 +2,12 @@
 
 from jaxcnn.interop.files import CheckpointError, read_state_dict, write_state_dict
 from jaxcnn.interop.state_dict import to_state_dict, to_variables
-from jaxcnn.interop.summary import torch_repr
+from jaxcnn.interop.summary import tied_names, torch_repr
 
 __all__ = [
     "CheckpointError",
     "read_state_dict",
+    "tied_names",
     "to_state_dict",
     "to_variables",
     "torch_repr",

@@ -11,15 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn._checks import check
+from jaxcnn._names import named_leaves
 
 _COUNTER = "num_batches_tracked"
 
 
-def to_state_dict(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def to_state_dict(
+    variables: Mapping[str, Any], *, tied: Mapping[str, str] | None = None
+) -> dict[str, np.ndarray]:
     """Flattens a variables tree into PyTorch's names.
 
     Args:
       variables: `{"params": ..., "batch_stats": ...}`.
+      tied: `tied_names(...)` of a model that uses a module twice: its arrays are listed under each
+        of its names, as in PyTorch.
 
     Returns:
       Arrays by dotted name, with PyTorch's shapes. `num_batches_tracked` is int64, as there.
@@ -31,8 +36,10 @@ def to_state_dict(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
       >>> to_state_dict({"params": {"fc": {"bias": jnp.zeros(2)}}})
       {'fc.bias': array([0., 0.], dtype=float32)}
     """
-    leaves = _named_leaves(variables)
-    arrays = {name: np.asarray(leaf) for name, leaf in leaves.items()}
+    arrays = {k: np.asarray(v) for k, v in named_leaves("to_state_dict", variables).items()}
+    for second, first in (tied or {}).items():
+        own = {k.rpartition(".")[2]: v for k, v in arrays.items() if k.rpartition(".")[0] == first}
+        arrays |= {f"{second}.{leaf}": v for leaf, v in own.items()}
     return {k: v.astype(np.int64) if k.endswith(_COUNTER) else v for k, v in arrays.items()}
 
 
@@ -42,6 +49,7 @@ def to_variables(
     *,
     strict: bool = True,
     rename: Mapping[str, str] | None = None,
+    tied: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     r"""Puts a state_dict's arrays into a variables tree.
 
@@ -52,20 +60,23 @@ def to_variables(
       strict: Whether missing and unexpected names are an error. Otherwise missing ones keep the
         value of `like`. A wrong shape is always an error.
       rename: Regular expressions and their replacements, applied to the names in order.
+      tied: `tied_names(...)` of a model that uses a module twice: the module's arrays may come
+        under any of its names, and must be equal where they come under several.
 
     Returns:
       A tree with the structure of `like`.
 
     Raises:
-      ValueError: One error that lists every missing, unexpected and wrongly shaped name.
+      ValueError: One error that lists every missing, unexpected and wrongly shaped name; or if
+        arrays that the model ties differ.
 
     Example:
       >>> like = {"params": {"fc": {"bias": jnp.zeros(2)}}}
       >>> to_variables({"module.fc.bias": np.ones(2)}, like, rename={r"^module\.": ""})
       {'params': {'fc': {'bias': Array([1., 1.], dtype=float32)}}}
     """
-    given = _renamed(state_dict, rename or {})
-    wanted = _named_leaves(like)
+    given = _under_first_names(_renamed(state_dict, rename or {}), tied or {})
+    wanted = named_leaves("to_variables", like)
     missing = sorted(set(wanted) - set(given))
     unexpected = sorted(set(given) - set(wanted))
     shapes = {
@@ -95,15 +106,20 @@ def to_variables(
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def _named_leaves(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """{dotted name: leaf} over all collections, in the tree's own order."""
-    named: dict[str, Any] = {}
-    for path, leaf in jax.tree.leaves_with_path(variables):
-        name = jax.tree_util.keystr(path[1:], simple=True, separator=".")
-        rule = "every leaf must have a dotted name of its own"
-        check(name not in named, "to_state_dict", rule, name=name)
-        named[name] = leaf
-    return named
+def _under_first_names(given: Mapping[str, Any], tied: Mapping[str, str]) -> dict[str, Any]:
+    arrays: dict[str, Any] = {}
+    for name, value in given.items():
+        module, _, leaf = name.rpartition(".")
+        first = f"{tied[module]}.{leaf}" if module in tied else name
+        same = first not in arrays or _equal(arrays[first], value)
+        rule = "arrays of a module used twice must be equal"
+        check(same, "to_variables", rule, name=name, first_name=first)
+        arrays[first] = value
+    return arrays
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
 
 
 def _renamed(state_dict: Mapping[str, Any], rename: Mapping[str, str]) -> dict[str, Any]:

@@ -10,11 +10,15 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from jaxcnn._modules import inspect_called, named_children, named_modules
+from jaxcnn.nn import ModuleList
+
 
 def torch_repr(model: nn.Module, input_shape: Sequence[int]) -> str:
     """The tree of modules as `print(torch_module)` shows it.
 
-    A list of modules named with a dot ("layer1.0", "layer1.1", ...) shows as a ModuleList.
+    Modules named with a dot show as a ModuleList ("layer1.0", "layer1.1", ...) or a ModuleDict
+    ("branch.left", "branch.right"). A module that stands under two names shows under both.
 
     Args:
       model: Any linen module; jaxcnn's layers also show their settings.
@@ -28,39 +32,57 @@ def torch_repr(model: nn.Module, input_shape: Sequence[int]) -> str:
         (1): ReLU()
       )
     """
-    lines: list[str] = []
+    return inspect_called(model, _module, jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32))
 
-    def trace(bound: nn.Module, x: jax.Array) -> None:
-        bound(x)
-        lines.append(_module(bound))
 
-    sample = jax.ShapeDtypeStruct(tuple(input_shape), jnp.float32)
-    jax.eval_shape(nn.init(trace, model), jax.random.key(0), sample)
-    return lines[0]
+def tied_names(model: nn.Module, *inputs: Any) -> dict[str, str]:
+    """The further names of modules that a model uses under several names.
+
+    PyTorch's state_dict lists such a module under each name, a variables tree under one.
+    `to_state_dict` and `to_variables` take the result as `tied`.
+
+    Args:
+      model: Any linen module.
+      *inputs: What it takes; only shapes and dtypes count, and nothing is computed.
+
+    Returns:
+      {further name: name in the variables}, with the modules inside the tied ones.
+
+    Example:
+      >>> from jaxcnn import nn
+      >>> layer = nn.Linear(3, 3)
+      >>> tied_names(nn.Sequential(layer, nn.Sigmoid(), layer), jnp.ones((1, 3)))
+      {'2': '0'}
+    """
+
+    def further_names(bound: nn.Module) -> dict[str, str]:
+        names = {name: ".".join(module.path) for name, module in named_modules(bound)}
+        return {name: own for name, own in names.items() if name != own}
+
+    return inspect_called(model, further_names, *inputs)
 
 
 def _module(module: nn.Module) -> str:
     settings = getattr(module, "extra_repr", str)()
-    return _tree(type(module).__name__, settings, _nested(_children(module)))
+    rows = _rows(named_children(module))
+    is_list = isinstance(module, ModuleList)
+    return _tree(type(module).__name__, settings, _collapsed(rows) if is_list else rows)
 
 
-def _children(module: nn.Module) -> list[tuple[str, nn.Module]]:
-    named_children = getattr(module, "named_children", None)
-    if named_children is not None:
-        return list(named_children())
-    children = module._state.children.items()
-    return [(name, child) for name, child in children if isinstance(child, nn.Module)]
-
-
-def _nested(children: Iterable[tuple[str, nn.Module]]) -> list[tuple[str, str]]:
+def _rows(children: Iterable[tuple[str, nn.Module]]) -> list[tuple[str, str]]:
     """(name, text) of each child, with "layer.0", "layer.1", ... gathered under "layer"."""
-    texts: list[tuple[str, str]] = []
+    rows: list[tuple[str, str]] = []
     for head, group in itertools.groupby(children, key=lambda child: child[0].partition(".")[0]):
-        members = [(name.partition(".")[2], _module(child)) for name, child in group]
-        is_list = members[0][0] != ""
-        text = _tree("ModuleList", "", _collapsed(members)) if is_list else members[0][1]
-        texts.append((head, text))
-    return texts
+        members = [(name.partition(".")[2], child) for name, child in group]
+        rows.append((head, _gathered(members) if members[0][0] else _module(members[0][1])))
+    return rows
+
+
+def _gathered(members: list[tuple[str, nn.Module]]) -> str:
+    rows = _rows(members)
+    if all(name.isdigit() for name, _ in rows):
+        return _tree("ModuleList", "", _collapsed(rows))
+    return _tree("ModuleDict", "", rows)
 
 
 def _collapsed(members: list[tuple[str, str]]) -> list[tuple[str, str]]:

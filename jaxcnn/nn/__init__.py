@@ -34,7 +34,7 @@ from jaxcnn.nn.batch_norm import (
     InstanceNorm3d,
     SyncBatchNorm,
 )
-from jaxcnn.nn.container import Sequential
+from jaxcnn.nn.container import ModuleDict, ModuleList, Sequential
 from jaxcnn.nn.conv import Conv1d, Conv2d, Conv3d
 from jaxcnn.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from jaxcnn.nn.distance import CosineSimilarity, PairwiseDistance
@@ -196,6 +196,8 @@ __all__ = [
     "MaxUnpool2d",
     "MaxUnpool3d",
     "Mish",
+    "ModuleDict",
+    "ModuleList",
     "MultiLabelMarginLoss",
     "MultiLabelSoftMarginLoss",
     "MultiMarginLoss",
