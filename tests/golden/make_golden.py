@@ -1,4 +1,4 @@
-"""Writes parity.npz and parity.json: PyTorch's values in float64, for runs without PyTorch.
+"""Writes parity.npz, parity.json and seeds.npz: PyTorch's float64 values, for runs without it.
 
 Run from the repository: `python -m tests.golden.make_golden`.
 """
@@ -10,40 +10,45 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.optim.table import OPTIMIZERS, SCHEDULES, stored_run, torch_rates
 from tests.parity.case import Arrays, run_torch
 from tests.parity.cases import CASES, GOLDEN
-from tests.parity.stored import (
-    MOST,
-    SGD,
-    SGD_STEPS,
-    sgd_problem,
-    stored_inputs,
-    stored_values,
-    torch_sgd,
-)
+from tests.parity.stored import MOST, stored_inputs, stored_values, thin
+from tests.seeds import EXAMPLES
 
 FOLDER = Path(__file__).parent
 
 
 def main() -> None:
-    """Writes both files."""
+    """Writes the files."""
     import torch  # here, because pytest imports this file for its doctests
 
     arrays: Arrays = {}
     for id in GOLDEN:
         case = CASES[id]
         arrays |= stored_inputs(case) | stored_values(case, run_torch(case, "float64"))
-    for id, settings in SGD.items():
-        history = torch_sgd(*sgd_problem(SGD_STEPS), settings)
-        arrays |= {f"sgd-{id}/{name}": rows for name, rows in history.items()}
+    for id, row in OPTIMIZERS.items():
+        arrays |= {f"optim-{id}/{name}": x for name, x in stored_run(row).items()}
+    for id, row in SCHEDULES.items():
+        arrays |= {f"schedule-{id}/{name}": x for name, x in torch_rates(row).items()}
     np.savez_compressed(FOLDER / "parity.npz", allow_pickle=False, **arrays)
+    seeds = {
+        f"{id}/{name}": thin(x)
+        for id, example in EXAMPLES.items()
+        for name, x in example.run_torch(torch).items()
+    }
+    np.savez_compressed(FOLDER / "seeds.npz", allow_pickle=False, **seeds)
     provenance = {
         "made by": "python -m tests.golden.make_golden",
         "torch": torch.__version__,
         "dtype": "float64",
         "inputs": "numpy.random.RandomState(crc32(case id)), see tests/parity/functions.py",
         "stored": f"of each array at most {MOST} entries, evenly spread",
-        "cases": [*GOLDEN, *(f"sgd-{id}" for id in SGD)],
+        "cases": [
+            *GOLDEN,
+            *(f"optim-{id}" for id in OPTIMIZERS),
+            *(f"schedule-{id}" for id in SCHEDULES),
+        ],
     }
     (FOLDER / "parity.json").write_text(json.dumps(provenance, indent=2) + "\n")
 

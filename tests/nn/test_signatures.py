@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jaxcnn import functional as F
-from jaxcnn import nn, optim
+from jaxcnn import nn
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
 pytestmark = pytest.mark.torch
@@ -67,10 +67,3 @@ def test_max_pool2d() -> None:
     """The public one of PyTorch hides its arguments; this is what it calls."""
     theirs = parameters(torch.nn.functional._max_pool2d, set())
     assert parameters(F.max_pool2d, set()) == theirs
-
-
-def test_sgd() -> None:
-    theirs = parameters(torch.optim.SGD, {"params", "foreach", "differentiable", "fused", "lr"})
-    ours = parameters(optim.sgd, {"lr"})
-    # PyTorch takes the last ones by name only.
-    assert [row[:2] for row in ours] == [row[:2] for row in theirs]

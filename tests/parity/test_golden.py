@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import jax
 import numpy as np
 import optax
 import pytest
 
-from jaxcnn import optim
+from tests.optim.table import GOLDEN_STEPS, OPTIMIZERS, SCHEDULES, join, rates, run
 
 from .case import assert_close_l2, run_jax
 from .cases import CASES, GOLDEN
-from .stored import SGD, SGD_STEPS, sgd_problem, stored_inputs, stored_values, thin
+from .stored import stored_inputs, stored_values, thin
 
 FOLDER = Path(__file__).parents[1] / "golden"
 
@@ -28,7 +27,12 @@ def golden() -> dict[str, np.ndarray]:
 def test_provenance(golden: dict[str, np.ndarray]) -> None:
     provenance = json.loads((FOLDER / "parity.json").read_text())
     assert provenance["torch"].startswith("2.")
-    assert provenance["cases"] == [*GOLDEN, *(f"sgd-{id}" for id in SGD)], "run make_golden.py"
+    expected = [
+        *GOLDEN,
+        *(f"optim-{id}" for id in OPTIMIZERS),
+        *(f"schedule-{id}" for id in SCHEDULES),
+    ]
+    assert provenance["cases"] == expected, "run make_golden.py"
     assert set(provenance["cases"]) == {key.partition("/")[0] for key in golden}
     assert (FOLDER / "parity.npz").stat().st_size < 1_000_000
 
@@ -57,15 +61,27 @@ def test_logits_in_float32(id: str, golden: dict[str, np.ndarray]) -> None:
     assert_close_l2(logits, golden[f"{id}/output0"], 1e-5, id)
 
 
-@pytest.mark.parametrize("id", SGD)
-def test_sgd_equals_golden(id: str, x64: None, golden: dict[str, np.ndarray]) -> None:
-    tx = optim.sgd(**SGD[id])
-    params, gradients = sgd_problem(SGD_STEPS)
-    state = tx.init(params)
-    for i, step in enumerate(gradients):
-        updates, state = jax.jit(tx.update)(step, state, params)
-        params = optax.apply_updates(params, updates)
-        for name, x in params.items():
-            assert_close_l2(np.asarray(x), golden[f"sgd-{id}/{name}"][i], 1e-12, f"{name}, {i}")
-    for name, buffer in optax.tree.get(state, "momentum_buffer", {}).items():
-        assert_close_l2(np.asarray(buffer), golden[f"sgd-{id}/{name}:buffer"][-1], 1e-12, name)
+def of(golden: dict[str, np.ndarray], case: str) -> dict[str, np.ndarray]:
+    """The entries of a case, without its name."""
+    return {k.removeprefix(f"{case}/"): x for k, x in golden.items() if k.startswith(f"{case}/")}
+
+
+@pytest.mark.parametrize("id", OPTIMIZERS)
+def test_optimizer_equals_golden(id: str, x64: None, golden: dict[str, np.ndarray]) -> None:
+    expected = of(golden, f"optim-{id}")
+    params, state = run(OPTIMIZERS[id].jax(), GOLDEN_STEPS, "float64")
+    rows = zip(*params.values(), strict=True)
+    assert_close_l2(np.stack([join(row) for row in rows]), expected.pop("parameters"), 1e-12, id)
+    expected.pop("step", None)
+    for key, buffer in expected.items():
+        found = optax.tree.get(state, key)
+        last = found.values() if isinstance(found, dict) else [found] * len(params)
+        assert_close_l2(join(x[-1] for x in last), buffer, 1e-12, key)
+
+
+@pytest.mark.parametrize("id", SCHEDULES)
+def test_schedule_equals_golden(id: str, x64: None, golden: dict[str, np.ndarray]) -> None:
+    expected, actual = of(golden, f"schedule-{id}"), rates(SCHEDULES[id])
+    assert actual.keys() == expected.keys()
+    for name, rate in expected.items():
+        np.testing.assert_allclose(actual[name], rate, rtol=1e-11, atol=1e-15, err_msg=name)

@@ -1,8 +1,4 @@
-"""torch.optim's update rules, composed from optax.
-
-Every optimiser is an `optax.GradientTransformation`; its updates are added to the parameters with
-`optax.apply_updates`.
-"""
+"""Stochastic gradient descent."""
 
 from __future__ import annotations
 
@@ -13,6 +9,15 @@ import jax.numpy as jnp
 import optax
 
 from jaxcnn._checks import check
+from jaxcnn.optim._common import (
+    check_lr,
+    check_not_negative,
+    check_number,
+    compose,
+    is_zero,
+    renew,
+    widen,
+)
 
 
 class MomentumState(NamedTuple):
@@ -51,6 +56,7 @@ def sgd(
 
     Raises:
       ValueError: If a value is negative, or `nesterov` is used without momentum or with dampening.
+      TypeError: If a value is not a number.
 
     Source: Sutskever et al., 2013, in the form of `torch.optim.SGD`.
 
@@ -61,25 +67,16 @@ def sgd(
       >>> round(float(optax.apply_updates(params, updates)["w"]), 4)
       0.9
     """
-    values = {"momentum": momentum, "weight_decay": weight_decay}
-    if not callable(lr):
-        values["lr"] = lr
-    for name, value in values.items():
-        ok = isinstance(value, jax.Array) or value >= 0  # an array may be a tracer
-        check(ok, "sgd", f"{name} must not be negative", **{name: value})
-    fits = not nesterov or (_is_zero(dampening) and not _is_zero(momentum))
-    rule = "nesterov needs momentum and no dampening"
-    check(fits, "sgd", rule, momentum=momentum, dampening=dampening)
-    return optax.chain(
-        optax.scale(-1.0) if maximize else optax.identity(),
-        optax.identity() if _is_zero(weight_decay) else optax.add_decayed_weights(weight_decay),
-        optax.identity() if _is_zero(momentum) else _momentum(momentum, dampening, nesterov),
-        optax.scale_by_learning_rate(lr),
-    )
-
-
-def _is_zero(value: Any) -> bool:
-    return not isinstance(value, jax.Array) and value == 0
+    check_lr("sgd", lr)
+    check_not_negative("sgd", momentum=momentum, weight_decay=weight_decay)
+    check_number("sgd", "dampening", dampening)
+    undamped = isinstance(dampening, jax.Array) or dampening == 0
+    fits = not nesterov or (undamped and not is_zero(momentum))
+    needs = "nesterov needs momentum and no dampening"
+    check(fits, "sgd", needs, momentum=momentum, dampening=dampening)
+    plain = is_zero(momentum)
+    rule = optax.identity() if plain else _momentum(momentum, dampening, nesterov)
+    return compose(rule, lr, weight_decay, maximize)
 
 
 def _momentum(momentum: float, dampening: float, nesterov: bool) -> optax.GradientTransformation:
@@ -89,12 +86,10 @@ def _momentum(momentum: float, dampening: float, nesterov: bool) -> optax.Gradie
     def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, MomentumState]:
         del params
         share = jnp.where(state.step == 0, 1.0, 1.0 - dampening)
-        buffer = jax.tree.map(
-            lambda g, b: momentum * b + share.astype(g.dtype) * g, updates, state.momentum_buffer
-        )
-        direction = (
-            jax.tree.map(lambda g, b: g + momentum * b, updates, buffer) if nesterov else buffer
-        )
+        buffer = renew(lambda b, g: momentum * b + share * g, state.momentum_buffer, updates)
+        direction = widen(buffer)
+        if nesterov:
+            direction = jax.tree.map(lambda g, b: g + momentum * b, updates, direction)
         return direction, MomentumState(state.step + 1, buffer)
 
     return optax.GradientTransformation(init, update)
