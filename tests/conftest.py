@@ -1,4 +1,4 @@
-"""Settings of the whole test run: precision, eight simulated devices, float64, `--no-skips`, `--full`."""
+"""Settings of the whole test run: precision, eight simulated devices, float64, the options."""
 
 from __future__ import annotations
 

@@ -13,10 +13,10 @@ from flax.typing import Dtype
 
 from jaxcnn._checks import check, check_channels, check_int, check_type, is_int
 from jaxcnn.functional.attention import fuse_branches
+from jaxcnn.nn.batch_norm import BatchNorm2d
 from jaxcnn.nn.container import Sequential
 from jaxcnn.nn.conv import Conv2d
 from jaxcnn.nn.linear import Linear
-from jaxcnn.nn.normalization import BatchNorm2d
 from jaxcnn.nn.piecewise import ReLU
 
 

@@ -12,7 +12,12 @@ import numpy as np
 Arrays = dict[str, np.ndarray]
 
 # (rtol, atol): torch.testing's own.
-TOLERANCES = {"float32": (1.3e-6, 1e-5), "float64": (1e-7, 1e-7), "float16": (1e-3, 1e-5), "bfloat16": (1.6e-2, 1e-5)}
+TOLERANCES = {
+    "float32": (1.3e-6, 1e-5),
+    "float64": (1e-7, 1e-7),
+    "float16": (1e-3, 1e-5),
+    "bfloat16": (1.6e-2, 1e-5),
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -82,6 +82,7 @@ class Pair:
 
     def _like(self) -> Any:
         """The shapes of jaxcnn's variables, in PyTorch's dtypes."""
+
         def init(*args: Any, **kwargs: Any) -> Any:
             variables: list[Any] = []
 
@@ -110,9 +111,7 @@ class Pair:
         mode = {"train": self.train} if _takes_train(self.ours) else {}
 
         def applied(*args: Any, **kwargs: Any) -> Any:
-            y, new = self.ours.apply(
-                variables, *args, **kwargs, **mode, mutable=["batch_stats"]
-            )
+            y, new = self.ours.apply(variables, *args, **kwargs, **mode, mutable=["batch_stats"])
             after[0] = {**variables, **new}
             return y
 
@@ -124,8 +123,9 @@ class Pair:
         assert self.shown() == str(self.theirs)
         ours, theirs = self._run_ours(), self._run_theirs()
         for i, (a, e) in enumerate(zip(ours[0], theirs[0], strict=True)):
-            assert_output(np.asarray(a), e, str(e.dtype) if e.dtype.kind == "f" else "float32",
-                          f"output {i}")
+            assert_output(
+                np.asarray(a), e, str(e.dtype) if e.dtype.kind == "f" else "float32", f"output {i}"
+            )
         for name, e in theirs[1].items():
             assert_gradient(np.asarray(ours[1][name]), e, str(e.dtype), f"gradient of {name}")
         after = jaxcnn.to_state_dict(ours[2])
@@ -155,7 +155,11 @@ class Pair:
         wanted = {k: v for k, v in wanted.items() if v.requires_grad}
         roots = [y for y in outputs if y.requires_grad]
         vs = [torch.tensor(cotangent(tuple(y.shape)), dtype=y.dtype) for y in roots]
-        grads = torch.autograd.grad(roots, list(wanted.values()), vs, allow_unused=True) if roots else []
+        grads = (
+            torch.autograd.grad(roots, list(wanted.values()), vs, allow_unused=True)
+            if roots
+            else []
+        )
         values = {
             name: np.zeros(tuple(t.shape), str(t.dtype)[6:]) if g is None else g.numpy()
             for (name, t), g in zip(wanted.items(), grads, strict=bool(roots))

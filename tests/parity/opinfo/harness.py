@@ -23,6 +23,7 @@ from .sample import (
     samples,
     to_numpy,
     torch_values,
+    two_rows,
     with_gradients,
 )
 
@@ -84,28 +85,17 @@ def _numbered(all: list[Sample], at: Sequence[int] | None) -> Iterator[tuple[int
 
 def _measure_float32(entry: Entry, i: int, sample: Sample, report: Report) -> None:
     outputs, grads = torch_values(entry, sample)
-    function, inputs = jax_function(entry, sample), jax_inputs(sample)
+    inputs = jax_inputs(sample)
+    compiled = functools.cache(lambda: _compiled(entry, sample, inputs, bool(grads)))
     measure = functools.partial(_measure, entry, i, sample, report)
-    measure("forward", lambda: _outputs_error(entry, function(*inputs), outputs, "float32"))
+    measure(
+        "forward",
+        lambda: _outputs_error(entry, jax_function(entry, sample)(*inputs), outputs, "float32"),
+    )
+    measure("jit", lambda: _outputs_error(entry, compiled()[0], outputs, "float32"))
     if grads:
-        compiled: list[Any] = []
-
-        def gradient() -> float:
-            compiled.extend(with_gradients(function)(*inputs))
-            return _gradients_error(entry, compiled[1], grads, "float32")
-
-        measure("gradient", gradient)
-
-        def jit() -> float:
-            assert compiled, "the gradient failed"
-            return _outputs_error(entry, compiled[0], outputs, "float32")
-
-        measure("jit", jit)
-        measure("vmap", lambda: _vmap_error(entry, function, *inputs))
-    else:
-        measure(
-            "jit", lambda: _outputs_error(entry, jax.jit(function)(*inputs), outputs, "float32")
-        )
+        measure("gradient", lambda: _gradients_error(entry, compiled()[1], grads, "float32"))
+        measure("vmap", lambda: _vmap_error(entry, sample, *inputs))
     for dtype in HALF:
         measure(dtype, lambda dtype=dtype: _half_error(entry, sample, dtype))
 
@@ -114,16 +104,20 @@ def _measure_float64(entry: Entry, i: int, sample: Sample, report: Report) -> No
     outputs, grads = torch_values(entry, sample)
 
     def error() -> float:
-        function = jax_function(entry, sample)
-        if not grads:
-            return _outputs_error(entry, jax.jit(function)(*jax_inputs(sample)), outputs, "float64")
-        actual, actual_grads = with_gradients(function)(*jax_inputs(sample))
+        actual = _compiled(entry, sample, jax_inputs(sample), bool(grads))
         return max(
-            _outputs_error(entry, actual, outputs, "float64"),
-            _gradients_error(entry, actual_grads, grads, "float64"),
+            _outputs_error(entry, actual[0], outputs, "float64"),
+            _gradients_error(entry, actual[1], grads, "float64"),
         )
 
     _measure(entry, i, sample, report, "float64", error)
+
+
+def _compiled(entry: Entry, sample: Sample, inputs: Any, gradients: bool) -> tuple[Any, Any]:
+    """jaxcnn's outputs and gradients under jit."""
+    if gradients:
+        return jax_function(entry, sample, with_gradients)(*inputs)
+    return jax_function(entry, sample, jax.jit)(*inputs), []
 
 
 def _measure(
@@ -174,20 +168,22 @@ def _half_error(entry: Entry, sample: Sample, dtype: str) -> float:
 
 
 def _vmap_error(
-    entry: Entry, function: Callable[..., list[Any]], wanted: Sequence[Any], others: Sequence[Any]
+    entry: Entry, sample: Sample, wanted: Sequence[Any], others: Sequence[Any]
 ) -> float:
     """Two rows, the second half as large, against one after the other."""
     rows = [wanted, [x * 0.5 for x in wanted]]
     stacked = [jnp.stack(pair) for pair in zip(*rows, strict=True)]
-    actual = jax.jit(jax.vmap(function, (0, None)))(stacked, others)
-    single = jax.jit(function)
-    errors = [
+    actual = jax_function(entry, sample, two_rows)(stacked, others)
+    single = jax_function(entry, sample)
+    return max(
         _outputs_error(
-            entry, [y[i] for y in actual], [np.asarray(y) for y in single(row, others)], "float32"
+            entry,
+            [y[i] for y in actual],
+            [np.asarray(y) for y in single(row, others)],
+            "float32",
         )
         for i, row in enumerate(rows)
-    ]
-    return max(errors)
+    )
 
 
 def _outputs_error(

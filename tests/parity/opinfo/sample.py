@@ -48,6 +48,12 @@ class Sample:
             wanted = [i for i, t in enumerate(self.tensors) if t.requires_grad]
         self.wanted = wanted
 
+    def key(self) -> tuple[Any, ...]:
+        """What two samples share that differ in their tensors alone."""
+        at = set(self._at)
+        rest = tuple(repr(leaf) for i, leaf in enumerate(self._leaves) if i not in at)
+        return self._tree, rest, tuple(self.wanted)
+
     def rebuilt(self, tensors: Sequence[Any]) -> tuple[Any, Any]:
         """(args, kwargs) with other tensors in their places."""
         leaves = list(self._leaves)
@@ -116,8 +122,23 @@ def _tensors(outputs: Any) -> list[Any]:
     return [y for y in pytree.tree_leaves(outputs) if isinstance(y, torch.Tensor)]
 
 
-def jax_function(entry: Entry, sample: Sample) -> Callable[..., list[Any]]:
-    """(arrays with gradient, others) -> outputs."""
+_FUNCTIONS: dict[Any, Callable[..., Any]] = {}
+
+
+def jax_function(
+    entry: Entry, sample: Sample, way: Callable[..., Any] = lambda function: function
+) -> Callable[..., Any]:
+    """(arrays with gradient, others) -> outputs, changed by `way`, such as `jax.jit`.
+
+    Samples that differ in their tensors alone get the same function, so that it compiles once.
+    """
+    key = (entry.id, way, *sample.key())
+    if key not in _FUNCTIONS:
+        _FUNCTIONS[key] = way(_function(entry, sample))
+    return _FUNCTIONS[key]
+
+
+def _function(entry: Entry, sample: Sample) -> Callable[..., list[Any]]:
     fixed = [i for i in range(len(sample.tensors)) if i not in sample.wanted]
 
     def function(wanted: Sequence[Any], others: Sequence[Any]) -> list[Any]:
@@ -129,6 +150,17 @@ def jax_function(entry: Entry, sample: Sample) -> Callable[..., list[Any]]:
         return jax.tree.leaves(entry.call(*args, **kwargs))
 
     return function
+
+
+def forget() -> None:
+    """Frees the compiled functions: thousands of them fill the memory."""
+    _FUNCTIONS.clear()
+    jax.clear_caches()
+
+
+def two_rows(function: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    """The same function, compiled, on rows of the arrays that have a gradient."""
+    return jax.jit(jax.vmap(function, (0, None)))
 
 
 def jax_inputs(sample: Sample, dtype: str | None = None) -> tuple[list[Any], list[Any]]:

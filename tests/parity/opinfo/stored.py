@@ -93,10 +93,10 @@ def torch_stored(entry: Entry, sample: Sample, id: str) -> Arrays:
 
 def jax_stored(entry: Entry, sample: Sample, id: str) -> Arrays:
     """jaxcnn's, in float64."""
-    function, inputs = jax_function(entry, sample), jax_inputs(sample)
+    inputs = jax_inputs(sample)
     if sample.wanted:
-        return _named(*with_gradients(function)(*inputs), id)
-    return _named(function(*inputs), [], id)
+        return _named(*jax_function(entry, sample, with_gradients)(*inputs), id)
+    return _named(jax_function(entry, sample)(*inputs), [], id)
 
 
 def _named(outputs: Sequence[Any], gradients: Sequence[Any], id: str) -> Arrays:
