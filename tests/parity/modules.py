@@ -17,14 +17,18 @@ import jaxcnn
 from jaxcnn import nn
 
 from .case import assert_gradient, assert_output, cotangent
-from .opinfo.entry import channels, images
+from .opinfo.entry import channels, classes, images
+from .opinfo.pooling import unpool
 
-# jaxcnn's call in PyTorch's layout, where it is not the same. Classes with 1d, 2d, 3d in their
-# names take images; `dim` and trailing axes count in the array as given.
+# jaxcnn's call in PyTorch's layout, where it is not the same. Other classes with 1d, 2d, 3d in
+# their names take images; `dim` and trailing axes count in the array as given.
 LAYOUTS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
-    "GroupNorm": channels,
-    "LocalResponseNorm": channels,
-    "SyncBatchNorm": channels,
+    **dict.fromkeys(["BatchNorm1d", "GroupNorm", "LocalResponseNorm", "PReLU"], channels),
+    **dict.fromkeys(["SyncBatchNorm", "Upsample", "UpsamplingNearest2d"], channels),
+    **dict.fromkeys(["UpsamplingBilinear2d", "PixelShuffle", "PixelUnshuffle"], channels),
+    **dict.fromkeys(["ChannelShuffle", "Flatten", "Unflatten", "Fold", "Unfold"], channels),
+    **dict.fromkeys(["CrossEntropyLoss", "NLLLoss"], classes),
+    **{f"MaxUnpool{n}d": functools.partial(unpool, n=n) for n in (1, 2, 3)},
 }
 
 

@@ -98,3 +98,16 @@ def channels(function: Callable[..., Any]) -> Callable[..., Any]:
         return jax.tree.map(lambda y: move(y, -1, 1), outputs)
 
     return call
+
+
+def classes(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` on logits (N, C, ...) and a target; probabilities have the logits' layout."""
+
+    def call(input: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
+        x, y = jnp.asarray(input), jnp.asarray(target)
+        if x.ndim > 2:
+            y = jnp.moveaxis(y, 1, -1) if y.shape == x.shape else y
+            x = jnp.moveaxis(x, 1, -1)
+        return function(x, y, *args, **kwargs)
+
+    return call

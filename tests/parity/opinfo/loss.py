@@ -4,25 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax.numpy as jnp
-
 from jaxcnn import functional as F
 
-from .entry import Entry
-
-
-def _cross_entropy(input: Any, target: Any, *args: Any, **kwargs: Any) -> Any:
-    """Probabilities have the input's layout."""
-    x, y = jnp.asarray(input), jnp.asarray(target)
-    if x.ndim > 2:
-        y = jnp.moveaxis(y, 1, -1) if y.shape == x.shape else y
-        x = jnp.moveaxis(x, 1, -1)
-    return F.cross_entropy(x, y, *args, **kwargs)
-
-
-def _nll_loss(input: Any, *args: Any, **kwargs: Any) -> Any:
-    x = jnp.asarray(input)
-    return F.nll_loss(jnp.moveaxis(x, 1, -1) if x.ndim > 2 else x, *args, **kwargs)
+from .entry import Entry, classes
 
 
 def _triplet_margin_with_distance_loss(*args: Any, **kwargs: Any) -> Any:
@@ -46,7 +30,7 @@ ENTRIES = [
     Entry("nn.functional.binary_cross_entropy_with_logits", F.binary_cross_entropy_with_logits),
     Entry("nn.functional.cosine_embedding_loss", F.cosine_embedding_loss),
     Entry("nn.functional.cosine_similarity", F.cosine_similarity, prepare=_without_noise),
-    Entry("nn.functional.cross_entropy", _cross_entropy),
+    Entry("nn.functional.cross_entropy", classes(F.cross_entropy)),
     Entry("nn.functional.gaussian_nll_loss", F.gaussian_nll_loss),
     Entry("nn.functional.hinge_embedding_loss", F.hinge_embedding_loss),
     Entry("nn.functional.huber_loss", F.huber_loss),
@@ -57,7 +41,7 @@ ENTRIES = [
     Entry("nn.functional.multi_margin_loss", F.multi_margin_loss),
     Entry("nn.functional.multilabel_margin_loss", F.multilabel_margin_loss),
     Entry("nn.functional.multilabel_soft_margin_loss", F.multilabel_soft_margin_loss),
-    Entry("nn.functional.nll_loss", _nll_loss),
+    Entry("nn.functional.nll_loss", classes(F.nll_loss)),
     Entry("nn.functional.pairwise_distance", F.pairwise_distance),
     Entry("nn.functional.poisson_nll_loss", F.poisson_nll_loss),
     Entry("nn.functional.smooth_l1_loss", F.smooth_l1_loss),

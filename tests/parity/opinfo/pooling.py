@@ -12,9 +12,8 @@ from jaxcnn import functional as F
 from .entry import Entry, images
 
 
-def _unpool(n: int) -> Callable[..., Any]:
-    """`F.max_unpool{n}d` on PyTorch's layout, which indices and `output_size` have too."""
-    function = getattr(F, f"max_unpool{n}d")
+def unpool(function: Callable[..., Any], n: int) -> Callable[..., Any]:
+    """`function` on (N, C, *spatial); indices and `output_size` have that layout too."""
 
     def call(
         input: Any,
@@ -58,7 +57,7 @@ for _n in (1, 2, 3):
         ENTRIES.append(Entry(f"nn.functional.{_name}", images(getattr(F, _name), _n)))
     for _variant in ("", "grad"):
         _name = f"nn.functional.max_unpool{_n}d"
-        ENTRIES.append(Entry(_name, _unpool(_n), variant=_variant))
+        ENTRIES.append(Entry(_name, unpool(getattr(F, f"max_unpool{_n}d"), _n), variant=_variant))
 for _n in (2, 3):
     _name = f"fractional_max_pool{_n}d"
     _call = images(getattr(F, _name), _n)

@@ -75,19 +75,24 @@ def to_numpy(x: Any) -> np.ndarray:
     return x.resolve_conj().resolve_neg().numpy()
 
 
-def samples(entry: Entry, dtype: str, *, gradients: bool = True) -> list[Sample]:
+def samples(entry: Entry, dtype: str) -> list[Sample]:
     """All of OpInfo's samples, always the same."""
+    raw = _raw_samples(entry, dtype, gradients=True)
+    # A few operators have more samples when no gradient is asked for.
+    raw += _raw_samples(entry, dtype, gradients=False)[len(raw) :]
+    prepare = entry.prepare or (lambda s: ((s.input, *s.args), s.kwargs))
+    return [Sample(*prepare(s)) for s in raw]
+
+
+def _raw_samples(entry: Entry, dtype: str, gradients: bool) -> list[Any]:
     import torch
 
     torch.manual_seed(0)
     random.seed(0)
     np.random.seed(0)
     op = op_info(entry.name, entry.variant)
-    raw = op.sample_inputs(
-        "cpu", getattr(torch, dtype), requires_grad=gradients and op.supports_autograd
-    )
-    prepare = entry.prepare or (lambda s: ((s.input, *s.args), s.kwargs))
-    return [Sample(*prepare(s)) for s in raw]
+    gradients = gradients and op.supports_autograd
+    return list(op.sample_inputs("cpu", getattr(torch, dtype), requires_grad=gradients))
 
 
 def torch_values(entry: Entry, sample: Sample) -> tuple[list[np.ndarray], list[np.ndarray]]:
