@@ -13,16 +13,6 @@ from jax.typing import ArrayLike
 from jaxcnn._checks import check
 
 
-def widened(x: jax.Array) -> jax.Array:
-    """`x` in at least float32: half precision would lose the statistics.
-
-    Example:
-      >>> widened(jnp.ones(2, jnp.bfloat16)).dtype
-      dtype('float32')
-    """
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
 def mean_and_variance(
     x: jax.Array, axes: Sequence[int], axis_name: str | tuple[str, ...] | None = None
 ) -> tuple[jax.Array, jax.Array]:

@@ -22,11 +22,11 @@ def wide_dtype(dtype: DTypeLike) -> jnp.dtype:
     return jnp.promote_types(dtype, jnp.float32) if floating else jnp.dtype(dtype)
 
 
-def wide(x: jax.Array) -> jax.Array:
+def widened(x: jax.Array) -> jax.Array:
     """An array in the type that PyTorch computes in.
 
     Example:
-      >>> wide(jnp.ones(2, jnp.bfloat16)).dtype
+      >>> widened(jnp.ones(2, jnp.bfloat16)).dtype
       dtype('float32')
     """
     return x.astype(wide_dtype(x.dtype))
@@ -42,7 +42,7 @@ def elementwise(
     """
     x = jnp.asarray(input)
     check_floating(where, x)
-    return function(wide(x)).astype(x.dtype)
+    return function(widened(x)).astype(x.dtype)
 
 
 def real(where: str, input: ArrayLike) -> jax.Array:

@@ -12,6 +12,7 @@ from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, check_type, is_int
 from jaxcnn.functional._maxima import argmax, at
+from jaxcnn.functional._numbers import widened
 from jaxcnn.functional._pooling import on_batch
 from jaxcnn.functional._windows import spread
 
@@ -263,7 +264,7 @@ def _adaptive_avg_pool(n: int, input: ArrayLike, output_size: OutputSize) -> jax
     def pool(x: jax.Array) -> jax.Array:
         positions = _positions(where, x, output_size)
         # Half precision sums in float32, as PyTorch does.
-        y = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        y = widened(x)
         for axis in reversed(range(1, x.ndim - 1)):
             inside = positions[axis - 1] >= 0
             pixels = spread(y, axis, positions[axis - 1])

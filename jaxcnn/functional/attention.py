@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, check_floating, check_int, check_type
-from jaxcnn.functional._numbers import wide, wide_dtype
+from jaxcnn.functional._numbers import wide_dtype, widened
 from jaxcnn.functional.dropout import dropout
 
 
@@ -114,11 +114,11 @@ def attention_probabilities(
     )
     scores = scores * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
     if gain is not None:
-        scores = scores * wide(gain)
+        scores = scores * widened(gain)
     if mask is None:
         return jax.nn.softmax(scores, axis=-1)
     masked = mask.dtype == jnp.bool_
-    scores = jnp.where(mask, scores, -jnp.inf) if masked else scores + wide(mask)
+    scores = jnp.where(mask, scores, -jnp.inf) if masked else scores + widened(mask)
     if not zero_if_masked:
         return jax.nn.softmax(scores, axis=-1)
     # Chosen before the softmax and after it: the gradient through a row of -inf would be NaN.
@@ -133,7 +133,7 @@ def weighted_sum(weights: jax.Array, value: jax.Array) -> jax.Array:
       >>> weighted_sum(jnp.array([[0.5, 0.5]]), jnp.array([[1.0], [3.0]])).tolist()
       [[2.0]]
     """
-    return jnp.einsum("...ls,...sd->...ld", weights, wide(value)).astype(value.dtype)
+    return jnp.einsum("...ls,...sd->...ld", weights, widened(value)).astype(value.dtype)
 
 
 def drop_weights(weights: jax.Array, p: float, rng: jax.Array | None) -> jax.Array:
@@ -295,5 +295,5 @@ def fuse_branches(branches: jax.Array, logits: jax.Array) -> jax.Array:
       >>> fuse_branches(jnp.ones((4, 2, 7, 7, 3)), jnp.zeros((4, 2, 3))).shape
       (2, 7, 7, 3)
     """
-    shares = jax.nn.softmax(wide(logits), axis=0)
-    return jnp.einsum("knc,knhwc->nhwc", shares, wide(branches)).astype(branches.dtype)
+    shares = jax.nn.softmax(widened(logits), axis=0)
+    return jnp.einsum("knc,knhwc->nhwc", shares, widened(branches)).astype(branches.dtype)

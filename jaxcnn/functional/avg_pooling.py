@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, check_type, is_int
+from jaxcnn.functional._numbers import widened
 from jaxcnn.functional._pooling import IntOrInts, on_batch, sliding_window
 from jaxcnn.functional._windows import Window
 
@@ -143,7 +143,7 @@ def _avg_pool(
 
 def sliding_sum(x: jax.Array, window: Window) -> jax.Array:
     """The sum over sliding windows; half precision sums in float32, as PyTorch does."""
-    return window.reduce(x.astype(jnp.promote_types(x.dtype, jnp.float32)), 0.0, lax.add)
+    return window.reduce(widened(x), 0.0, lax.add)
 
 
 def window_sizes(

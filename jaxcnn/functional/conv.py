@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, check_channels, check_int, int_tuple
 from jaxcnn.functional import _cpu
+from jaxcnn.functional._numbers import widened
 from jaxcnn.functional._windows import Window
 
 IntOrInts = int | Sequence[int]
@@ -220,9 +221,7 @@ def convolve(
 
     def on_cpu(x: jax.Array, weight: jax.Array, *bias: jax.Array) -> jax.Array:
         # Half precision is rounded once, after the bias, as PyTorch does on CPU (but not on GPU).
-        floating = jnp.issubdtype(dtype, jnp.floating)
-        wide = jnp.promote_types(dtype, jnp.float32) if floating else dtype
-        y = sum(bias, fast(x.astype(wide), weight.astype(wide)))
+        y = sum(bias, fast(widened(x), widened(weight)))
         return y.astype(jnp.result_type(dtype, *bias))
 
     y = lax.platform_dependent(

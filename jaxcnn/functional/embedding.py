@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, check_type, is_int
-from jaxcnn.functional._numbers import wide
+from jaxcnn.functional._numbers import widened
 
 
 def embedding(
@@ -54,7 +54,7 @@ def embedding(
     value = rows if max_norm is None else _shortened(rows, max_norm, norm_type)
     if max_norm is None and padding is None and not scale_grad_by_freq:
         return rows
-    share = jnp.ones(index.shape, wide(rows).dtype)
+    share = jnp.ones(index.shape, widened(rows).dtype)
     if scale_grad_by_freq:
         share = share / jnp.zeros(w.shape[0], share.dtype).at[index].add(1)[index]
     if padding is not None:
@@ -121,7 +121,7 @@ def _checked(where: str, input: ArrayLike, weight: ArrayLike) -> tuple[jax.Array
 
 
 def _shortened(rows: jax.Array, max_norm: float, norm_type: float) -> jax.Array:
-    x = wide(rows)
+    x = widened(rows)
     norm = jnp.linalg.norm(x, norm_type, axis=-1, keepdims=True)
     return jnp.where(norm > max_norm, x * (max_norm / (norm + 1e-7)), x).astype(rows.dtype)
 
@@ -140,5 +140,5 @@ def _looked_up_jvp(
 ) -> tuple[jax.Array, jax.Array]:
     value, _, share = primals
     # Chosen, not multiplied: a NaN that arrives at the padding must not reach its row.
-    scaled = jnp.where(share > 0, wide(tangents[1]) * share, 0)
+    scaled = jnp.where(share > 0, widened(tangents[1]) * share, 0)
     return value, scaled.astype(value.dtype)

@@ -13,6 +13,7 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, int_tuple
+from jaxcnn.functional._numbers import widened
 from jaxcnn.functional._windows import Window
 
 IntOrInts = int | Sequence[int]
@@ -110,8 +111,7 @@ def fold(
     rule = f"input must have {count} blocks of a multiple of {taps} features"
     check(x.shape[-2] == count and x.shape[-1] % taps == 0, "fold", rule, fix, shape=x.shape)
     dtype = x.dtype
-    if jnp.issubdtype(dtype, jnp.floating):
-        x = x.astype(jnp.promote_types(dtype, jnp.float32))
+    x = widened(x)
     parts = x.reshape(-1, *blocks, x.shape[-1] // taps, *kernel).transpose(5, 4, 0, 1, 2, 3)
     for axis in (1, 0):
         parts = _sum(parts, window, axis, size[axis])

@@ -237,9 +237,10 @@ def _samples(
             raise ValueError(f"{where}: {text}.")
         return jax.random.uniform(rng, shape, wide)
     given = jnp.asarray(samples, wide)
-    rule = f"_random_samples must be {shape}"
-    check(given.shape == shape, where, rule, shape=given.shape)
-    return given
+    rule = f"_random_samples must be {shape}, or have more rows"
+    fits = given.shape[1:] == shape[1:] and len(given) >= len(x)
+    check(fits, where, rule, shape=given.shape)
+    return given[: len(x)]
 
 
 def _starts(sample: jax.Array, size: int, kernel: int, out: int) -> jax.Array:

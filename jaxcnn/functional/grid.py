@@ -13,6 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, check_floating, check_type, is_int
+from jaxcnn.functional._numbers import widened
 
 _MODES = ("bilinear", "nearest", "bicubic")
 _PADDING_MODES = ("zeros", "border", "reflection")
@@ -113,7 +114,7 @@ def affine_grid(
     check(min(size) >= 1, where, "size must be at least 1", size=tuple(size))
     rule = "size must have theta's batch"
     check(size[0] == len(theta), where, rule, size=tuple(size), theta=theta.shape)
-    wide = theta.astype(jnp.promote_types(theta.dtype, jnp.float32))
+    wide = widened(theta)
     entries = wide.reshape(len(theta), *(1,) * n, n, n + 1)
     grid = entries[..., n]
     for k, pixels in enumerate(reversed(size[1:-1])):

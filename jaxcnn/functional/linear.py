@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 from jaxcnn._checks import check
 from jaxcnn.functional import _cpu
-from jaxcnn.functional._numbers import wide, wide_dtype
+from jaxcnn.functional._numbers import wide_dtype, widened
 
 
 def linear(input: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) -> jax.Array:
@@ -93,7 +93,7 @@ def bilinear(
     same = x1.shape[:-1] == x2.shape[:-1]
     check(same, "bilinear", rule, input1=x1.shape, input2=x2.shape)
     dtype = jnp.result_type(x1, x2, w)
-    y = jnp.einsum("...i,kij,...j->...k", *(wide(a.astype(dtype)) for a in (x1, w, x2)))
+    y = jnp.einsum("...i,kij,...j->...k", *(widened(a.astype(dtype)) for a in (x1, w, x2)))
     if bias is not None:
         b = jnp.asarray(bias)
         check(b.shape == w.shape[:1], "bilinear", f"bias must be {w.shape[:1]}", shape=b.shape)

@@ -10,6 +10,7 @@ from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, check_floating, check_type
+from jaxcnn.functional._numbers import widened
 from jaxcnn.functional._reduction import (
     check_same_shape,
     reduce_losses,
@@ -62,7 +63,7 @@ def cross_entropy(
     rule = "probabilities take no ignore_index"
     check(not soft or ignore_index < 0, where, rule, ignore_index=ignore_index)
     # Half precision sums in float32, as PyTorch does.
-    log_p = jax.nn.log_softmax(x.astype(jnp.promote_types(x.dtype, jnp.float32)), axis=-1)
+    log_p = jax.nn.log_softmax(widened(x), axis=-1)
     class_weight = _class_weight(weight, log_p)
     if soft:
         share = y.astype(log_p.dtype) * (1 - label_smoothing) + label_smoothing / x.shape[-1]
@@ -107,7 +108,7 @@ def nll_loss(
     x, y = jnp.asarray(input), jnp.asarray(target)
     reduction = resolve_reduction(where, size_average, reduce, reduction)
     _check_classes(where, x, y, weight, probabilities=False)
-    log_p = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    log_p = widened(x)
     losses, weights = _index_losses(log_p, y, _class_weight(weight, log_p), ignore_index)
     return _reduce_by_weight(losses, weights, reduction, x.dtype)
 

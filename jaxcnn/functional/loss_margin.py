@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, check_floating, check_type
+from jaxcnn.functional._numbers import widened
 from jaxcnn.functional._reduction import (
     check_broadcast,
     check_same_shape,
@@ -97,7 +98,7 @@ def multi_margin_loss(
     check(fits, where, f"target must be {rows} indices", shape=y.shape)
     _check_indices(where, y)
     classes = x.shape[-1] if x.ndim else 1
-    scores = x.reshape(*rows, classes).astype(jnp.promote_types(x.dtype, jnp.float32))
+    scores = widened(x.reshape(*rows, classes))
     index = y.reshape(rows).astype(jnp.promote_types(y.dtype, jnp.int32))
     known = (index >= 0) & (index < classes)
     index = jnp.where(known, index, 0)[:, None]
@@ -150,7 +151,7 @@ def multilabel_margin_loss(
     _check_scores(where, x)
     check_same_shape(where, input=x, target=y)
     _check_indices(where, y)
-    scores = jnp.atleast_1d(x).astype(jnp.promote_types(x.dtype, jnp.float32))
+    scores = widened(jnp.atleast_1d(x))
     index = jnp.atleast_1d(y).astype(jnp.promote_types(y.dtype, jnp.int32))
     classes = scores.shape[-1]
     known = jnp.all((index >= -1) & (index < classes), axis=-1)

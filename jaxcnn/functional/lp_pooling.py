@@ -11,6 +11,7 @@ from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, check_type
 from jaxcnn.functional._maxima import sliding_max
+from jaxcnn.functional._numbers import widened
 from jaxcnn.functional._pooling import IntOrInts, on_batch, sliding_window
 from jaxcnn.functional.avg_pooling import sliding_sum, window_sizes
 
@@ -126,7 +127,7 @@ def _lp_pool(
         if math.isinf(norm_type):
             sign = math.copysign(1.0, norm_type)
             return sign * sliding_max(sign * jnp.abs(x), window)
-        wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        wide = widened(x)
         total = sliding_sum(wide**norm_type, window)
         scale = math.prod(window.kernel) / window_sizes(window, spatial)
         total = total * scale.astype(total.dtype)

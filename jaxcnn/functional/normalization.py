@@ -16,8 +16,8 @@ from jaxcnn.functional._moments import (
     check_per_channel,
     mean_and_variance,
     scaled_and_shifted,
-    widened,
 )
+from jaxcnn.functional._numbers import widened
 
 
 def group_norm(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, check_channels, check_floating
-from jaxcnn.functional._numbers import elementwise, real, wide
+from jaxcnn.functional._numbers import elementwise, real, widened
 
 
 def relu(input: ArrayLike, inplace: bool = False) -> jax.Array:
@@ -81,7 +81,7 @@ def threshold(input: ArrayLike, threshold: float, value: float, inplace: bool = 
     """
     del inplace
     x = real("threshold", input)
-    return jnp.where(wide(x) <= threshold, jnp.asarray(value, x.dtype), x)
+    return jnp.where(widened(x) <= threshold, jnp.asarray(value, x.dtype), x)
 
 
 def leaky_relu(input: ArrayLike, negative_slope: float = 0.01, inplace: bool = False) -> jax.Array:
@@ -130,7 +130,7 @@ def prelu(input: ArrayLike, weight: ArrayLike) -> jax.Array:
         check_channels("prelu", x.shape, slope.size, x.ndim - 2)
     else:
         slope = slope.reshape(())
-    return _sloped(wide(x), wide(slope)).astype(jnp.result_type(x, slope))
+    return _sloped(widened(x), widened(slope)).astype(jnp.result_type(x, slope))
 
 
 def rrelu(
@@ -260,7 +260,7 @@ def check_slopes(where: str, lower: float, upper: float) -> None:
 
 def _clamped(x: jax.Array, low: float, high: float) -> jax.Array:
     ends = jnp.asarray(low, x.dtype), jnp.asarray(high, x.dtype)
-    compared = wide(x)
+    compared = widened(x)
     return jnp.where(compared <= low, ends[0], jnp.where(compared >= high, ends[1], x))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, check_floating, int_tuple
+from jaxcnn.functional._numbers import widened
 from jaxcnn.functional._windows import Window
 from jaxcnn.functional.conv import as_bias
 from jaxcnn.functional.dropout import zeroed
@@ -185,7 +186,7 @@ def _check_places(where: str, name: str, x: jax.Array, shape: tuple[int, ...]) -
 
 def _positions(offset: jax.Array, window: Window) -> tuple[jax.Array, jax.Array]:
     """The rows and columns at which the taps look, in pixels, each (n, h, w, group, tap)."""
-    shift = offset.astype(jnp.promote_types(offset.dtype, jnp.float32))
+    shift = widened(offset)
     rows, columns = (
         np.arange(places)[:, None] * stride - low + np.arange(taps) * dilation
         for places, stride, (low, _), taps, dilation in zip(

@@ -100,7 +100,8 @@ def to_variables(
             "to_variables: the state_dict must fit the model, got\n" + "\n".join(lines)
         )
     leaves = [
-        jnp.asarray(np.asarray(given[name]), leaf.dtype) if name in given else leaf
+        # A copy: `asarray` may share a CPU tensor's memory, which PyTorch then trains on.
+        jnp.array(np.asarray(given[name]), leaf.dtype) if name in given else leaf
         for name, leaf in wanted.items()
     ]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)

@@ -64,7 +64,7 @@ FRACTIONAL = [
     (
         "samples",
         {"_random_samples": SAMPLES[:1]},
-        "_random_samples must be (2, 3, 2), got shape=(1, 3, 2).",
+        "_random_samples must be (2, 3, 2), or have more rows, got shape=(1, 3, 2).",
     ),
 ]
 UNPOOL = [
@@ -112,7 +112,7 @@ VALUE_ERRORS: list[tuple[Callable[..., Any], dict[str, Any], list[Any]]] = [
         F.fractional_max_pool3d,
         {"input": X[3], "kernel_size": 2, "output_size": 3, "rng": jax.random.key(0)},
         [
-            ("samples", {"_random_samples": SAMPLES}, "_random_samples must be (2, 3, 3), got sh"),
+            ("samples", {"_random_samples": SAMPLES}, "_random_samples must be (2, 3, 3), or"),
             *_inputs(3),
         ],
     ),

@@ -1,4 +1,4 @@
-"""Writes parity.npz, parity.json and seeds.npz: PyTorch's float64 values, for runs without it.
+"""Writes PyTorch's float64 values, for runs without it: parity, opinfo and seeds.
 
 Run from the repository: `python -m tests.golden.make_golden`.
 """
@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tests.optim.table import OPTIMIZERS, SCHEDULES, stored_run, torch_rates
 from tests.parity.case import Arrays, run_torch
 from tests.parity.cases import CASES, GOLDEN
+from tests.parity.opinfo.stored import chosen, packed, torch_stored
+from tests.parity.opinfo.table import ENTRIES
 from tests.parity.stored import MOST, stored_inputs, stored_values, thin
 from tests.seeds import EXAMPLES
 
@@ -21,6 +24,13 @@ FOLDER = Path(__file__).parent
 
 def main() -> None:
     """Writes the files."""
+    write_parity()
+    write_opinfo()
+    write_seeds()
+
+
+def write_parity() -> None:
+    """parity.npz and parity.json: the table's golden cases, optimisers and schedules."""
     import torch  # here, because pytest imports this file for its doctests
 
     arrays: Arrays = {}
@@ -32,12 +42,6 @@ def main() -> None:
     for id, row in SCHEDULES.items():
         arrays |= {f"schedule-{id}/{name}": x for name, x in torch_rates(row).items()}
     np.savez_compressed(FOLDER / "parity.npz", allow_pickle=False, **arrays)
-    seeds = {
-        f"{id}/{name}": thin(x)
-        for id, example in EXAMPLES.items()
-        for name, x in example.run_torch(torch).items()
-    }
-    np.savez_compressed(FOLDER / "seeds.npz", allow_pickle=False, **seeds)
     provenance = {
         "made by": "python -m tests.golden.make_golden",
         "torch": torch.__version__,
@@ -51,6 +55,42 @@ def main() -> None:
         ],
     }
     (FOLDER / "parity.json").write_text(json.dumps(provenance, indent=2) + "\n")
+
+
+def write_opinfo() -> None:
+    """opinfo.npz and opinfo.json: few samples of each of PyTorch's operator tests."""
+    import torch
+
+    arrays: Arrays = {}
+    stored: dict[str, Any] = {}
+    for id, entry in ENTRIES.items():
+        for i, sample in enumerate(chosen(entry)):
+            data, inputs = packed(sample, f"{id}/{i}")
+            stored.setdefault(id, []).append(data)
+            arrays |= inputs | torch_stored(entry, sample, f"{id}/{i}")
+    np.savez_compressed(FOLDER / "opinfo.npz", allow_pickle=False, **arrays)
+    provenance = {
+        "made by": "python -m tests.golden.make_golden",
+        "torch": torch.__version__,
+        "dtype": "float64",
+        "inputs": "OpInfo's samples after torch.manual_seed(0), in steps of 1/1024",
+        "stored": f"of each output and gradient at most {MOST} entries, evenly spread",
+        "nothing to store": [id for id in ENTRIES if id not in stored],
+        "samples": stored,
+    }
+    (FOLDER / "opinfo.json").write_text(json.dumps(provenance) + "\n")
+
+
+def write_seeds() -> None:
+    """seeds.npz: the examples of the founding pages."""
+    import torch
+
+    arrays = {
+        f"{id}/{name}": thin(x)
+        for id, example in EXAMPLES.items()
+        for name, x in example.run_torch(torch).items()
+    }
+    np.savez_compressed(FOLDER / "seeds.npz", allow_pickle=False, **arrays)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,46 @@ LAYOUTS: dict[str, Callable[[Callable[..., Any]], Callable[..., Any]]] = {
 }
 
 
+# Float32 gradients where PyTorch's own are no closer to float64: inputs up to 9 saturate the
+# softmax, and what is left of its gradient has cancelled.
+ATOL = {"MultiheadAttention": 2e-4}
+
+# Classes that PyTorch's module tests lack: (constructor's arguments, shape of the input).
+EXTRA: dict[str, list[tuple[tuple[Any, ...], dict[str, Any], tuple[int, ...]]]] = {
+    "AlphaDropout": [((0.0,), {}, (2, 3)), ((), {}, (2, 3))],
+    "ChannelShuffle": [((2,), {}, (2, 6, 3, 4))],
+    "CosineSimilarity": [((), {}, (2, 5, 3)), ((), {"dim": 0, "eps": 0.1}, (4, 3))],
+    "Dropout": [((0.0,), {}, (2, 3)), ((1.0,), {"inplace": True}, (2, 3)), ((), {}, (2, 3))],
+    "Dropout1d": [((0.0,), {}, (2, 3, 4)), ((), {}, (2, 3, 4))],
+    "Dropout2d": [((0.0,), {}, (2, 3, 4, 5)), ((), {}, (2, 3, 4, 5))],
+    "Dropout3d": [((0.0,), {}, (2, 3, 4, 5, 2)), ((), {}, (2, 3, 4, 5, 2))],
+    "FeatureAlphaDropout": [((0.0,), {}, (2, 3, 4, 5)), ((), {}, (2, 3, 4, 5))],
+    "Flatten": [((), {}, (2, 3, 4, 5)), ((1, 2), {}, (2, 3, 4))],
+    "Fold": [(((4, 5), 2), {}, (2, 12, 12)), ((4, 2), {"stride": 2}, (2, 8, 4))],
+    "Hardsigmoid": [((), {}, (5, 6)), ((True,), {}, (5, 6))],
+    "Identity": [((), {}, (2, 3)), ((5,), {"a": 1}, (2, 3))],
+    "MaxUnpool1d": [((2,), {}, (2, 3, 6)), ((3, 2, 1), {}, (2, 3, 7))],
+    "MaxUnpool2d": [((2,), {}, (2, 3, 6, 4)), ((3, (2, 1), 1), {}, (2, 3, 7, 5))],
+    "MaxUnpool3d": [((2,), {}, (2, 3, 6, 4, 4)), ((3,), {"stride": 2}, (1, 2, 7, 5, 5))],
+    "PairwiseDistance": [((), {}, (3, 5)), ((1.0,), {"keepdim": True}, (3, 5))],
+    "PixelShuffle": [((2,), {}, (2, 12, 3, 4))],
+    "PixelUnshuffle": [((2,), {}, (2, 3, 4, 6))],
+    "RReLU": [((0.2, 0.2), {}, (5, 6))],
+    "SyncBatchNorm": [((3,), {}, (2, 3, 4, 5)), ((3,), {"affine": False}, (2, 3, 4))],
+    "TripletMarginLoss": [((), {}, (4, 5)), ((), {"swap": True, "p": 1.5}, (4, 5))],
+    "TripletMarginWithDistanceLoss": [((), {"margin": 2.0, "reduction": "sum"}, (4, 5))],
+    "Unflatten": [((1, (3, 4, 5)), {}, (2, 60)), ((1, (2, 3)), {}, (2, 6))],
+    "Unfold": [((2,), {}, (2, 3, 4, 5)), ((2,), {"dilation": 2, "padding": 1}, (2, 3, 4, 5))],
+    "Upsample": [
+        ((), {"scale_factor": 2}, (2, 3, 4, 5)),
+        (((7, 6), None, "bicubic"), {"align_corners": True}, (2, 3, 4, 5)),
+        ((None, 1.7, "linear"), {"recompute_scale_factor": True}, (2, 3, 5)),
+    ],
+    "UpsamplingBilinear2d": [((), {"scale_factor": 2}, (2, 3, 4, 5))],
+    "UpsamplingNearest2d": [(((7, 6),), {}, (2, 3, 4, 5))],
+}
+
+
 @functools.cache
 def module_infos() -> Mapping[str, Any]:
     """PyTorch's ModuleInfo by class name."""
@@ -63,7 +103,6 @@ class Pair:
         name: str,
         constructor: tuple[Sequence[Any], Mapping[str, Any]],
         inputs: tuple[Sequence[Any], Mapping[str, Any]],
-        *,
         train: bool,
     ) -> None:
         import torch
@@ -115,7 +154,14 @@ class Pair:
         mode = {"train": self.train} if _takes_train(self.ours) else {}
 
         def applied(*args: Any, **kwargs: Any) -> Any:
-            y, new = self.ours.apply(variables, *args, **kwargs, **mode, mutable=["batch_stats"])
+            y, new = self.ours.apply(
+                variables,
+                *args,
+                **kwargs,
+                **mode,
+                mutable=["batch_stats"],
+                rngs={"dropout": jax.random.key(0)},
+            )
             after[0] = {**variables, **new}
             return y
 
@@ -124,14 +170,19 @@ class Pair:
 
     def check(self) -> None:
         """Outputs, gradients, state after the call, state_dict and printed form are equal."""
-        assert self.shown() == str(self.theirs)
+        assert self.shown() == self.expected_shown()
         ours, theirs = self._run_ours(), self._run_theirs()
         for i, (a, e) in enumerate(zip(ours[0], theirs[0], strict=True)):
             assert_output(
                 np.asarray(a), e, str(e.dtype) if e.dtype.kind == "f" else "float32", f"output {i}"
             )
         for name, e in theirs[1].items():
-            assert_gradient(np.asarray(ours[1][name]), e, str(e.dtype), f"gradient of {name}")
+            message = f"gradient of {name}"
+            if e.dtype == np.float32 and self.name in ATOL:
+                limit = ATOL[self.name] * np.abs(e).max(initial=0.0)
+                np.testing.assert_allclose(ours[1][name], e, 0, limit or ATOL[self.name])
+            else:
+                assert_gradient(np.asarray(ours[1][name]), e, str(e.dtype), message)
         after = jaxcnn.to_state_dict(ours[2])
         assert set(after) == set(self.theirs.state_dict())
         for name, t in self.theirs.state_dict().items():
@@ -139,8 +190,15 @@ class Pair:
             assert_output(after[name], e, str(e.dtype) if e.dtype.kind == "f" else "float32", name)
 
     def shown(self) -> str:
-        """The module as PyTorch prints it; of nested ones only the first line."""
+        """jaxcnn's module as PyTorch prints it, without its children."""
         return f"{self.name}({getattr(self.ours, 'extra_repr', str)()})"
+
+    def expected_shown(self) -> str:
+        """PyTorch's, as releases before 2.13 print it: norms show their bias only if missing."""
+        without_children = str(self.theirs).partition("\n")[0]
+        text = without_children if without_children[-1] == ")" else f"{without_children})"
+        text = re.sub(r"(Norm\w*\(.*), bias=True", r"\1", text)
+        return re.sub(r"(Norm\w*\(.*affine=False), bias=\w+", r"\1", text)
 
     def _run_theirs(self) -> tuple[list[np.ndarray], dict[str, np.ndarray], None]:
         import torch
@@ -149,8 +207,9 @@ class Pair:
         leaves, spec = pytree.tree_flatten(self.inputs)
         wanted: dict[str, Any] = {}
         for i, t in enumerate(leaves):
-            if _floating(t):
-                leaves[i] = wanted[f"input {i}"] = t.detach().clone().requires_grad_()
+            if _differentiable(t):
+                wanted[f"input {i}"] = t.detach().clone().requires_grad_()
+                leaves[i] = wanted[f"input {i}"].clone()  # what inplace=True may overwrite
         args, kwargs = pytree.tree_unflatten(leaves, spec)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -172,7 +231,9 @@ class Pair:
 
     def _run_ours(self) -> tuple[list[Any], dict[str, Any], Any]:
         leaves, tree = jax.tree.flatten(self.inputs)
-        wanted = {i: jnp.asarray(t.detach().numpy()) for i, t in enumerate(leaves) if _floating(t)}
+        wanted = {
+            i: jnp.asarray(t.detach().numpy()) for i, t in enumerate(leaves) if _differentiable(t)
+        }
         params = self.variables.get("params", {})
 
         def outputs_of(params: Any, wanted: Any) -> Any:
@@ -203,24 +264,52 @@ def _floating(x: Any) -> bool:
     return isinstance(x, torch.Tensor) and x.is_floating_point()
 
 
+def _differentiable(x: Any) -> bool:
+    return _floating(x) and x.requires_grad
+
+
 def _takes_train(module: Any) -> bool:
     return "train" in inspect.signature(type(module).__call__).parameters
 
 
-def pairs(name: str) -> list[tuple[Any, Any, bool]]:
-    """(constructor, inputs, train) of each of PyTorch's module inputs."""
+def rows(name: str) -> list[tuple[Any, Any, bool]]:
+    """(constructor, inputs, train) of PyTorch's module inputs, or of the rows of EXTRA."""
     import torch
 
-    info = module_infos()[name]
+    make = _extra_inputs if name in EXTRA else _module_inputs
     found = []
     for train in (False, True):
         for dtype in (torch.float32, torch.float64):
             torch.manual_seed(0)
-            made = info.module_inputs_func(
-                info, device="cpu", dtype=dtype, requires_grad=True, training=train
-            )
-            for m in made:
-                c, f = m.constructor_input, m.forward_input
-                if f is not None:
-                    found.append(((c.args, c.kwargs), (f.args, f.kwargs), train))
+            found += [(*row, train) for row in make(name, dtype, train)]
+    return found
+
+
+def _module_inputs(name: str, dtype: Any, train: bool) -> list[tuple[Any, Any]]:
+    info = module_infos()[name]
+    made = info.module_inputs_func(
+        info, device="cpu", dtype=dtype, requires_grad=True, training=train
+    )
+    both = [(m.constructor_input, m.forward_input) for m in made if m.forward_input is not None]
+    return [((c.args, c.kwargs), (f.args, f.kwargs)) for c, f in both]
+
+
+def _extra_inputs(name: str, dtype: Any, train: bool) -> list[tuple[Any, Any]]:
+    """Random modes are tested by their statistics, SyncBatchNorm's on several devices."""
+    import torch
+
+    found = []
+    for args, kwargs, shape in EXTRA[name]:
+        random = "Dropout" in name and not args
+        if train and (random or name == "SyncBatchNorm"):
+            continue
+        draw = lambda shape=shape: torch.randn(shape, dtype=dtype, requires_grad=True)
+        inputs: tuple[Any, ...] = (draw(),)
+        if name.startswith("MaxUnpool"):
+            pool = getattr(torch.nn, f"MaxPool{name[-2]}d")(*args, **kwargs, return_indices=True)
+            values, indices = pool(inputs[0].detach())
+            inputs = (values.requires_grad_(), indices)
+        elif name.startswith(("CosineSim", "Pairwise", "Triplet")):
+            inputs = tuple(draw() for _ in range(3 if name.startswith("Triplet") else 2))
+        found.append(((args, kwargs), (inputs, {})))
     return found

@@ -13,7 +13,7 @@ from .entry import Entry
 from .sample import Sample, jax_function, jax_inputs, samples, torch_values, with_gradients
 
 # Numbers that the inputs of a stored sample may hold, and samples of one entry.
-LARGEST, MOST = 500, 8
+LARGEST, SAMPLES = 400, 5
 Arrays = dict[str, np.ndarray]
 
 
@@ -26,7 +26,7 @@ def chosen(entry: Entry) -> list[Sample]:
     ]
     picked: list[Sample] = []
     seen: set[Any] = set()
-    while small and len(picked) < MOST:
+    while small and len(picked) < SAMPLES:
         best = max(small, key=lambda sample: len(_features(sample) - seen))
         if not _features(best) - seen:
             break
