@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -357,27 +356,3 @@ def test_deform_conv2d_signature() -> None:
         ("dilation", (1, 1)),
         ("mask", None),
     ]
-
-
-@pytest.mark.torch
-@pytest.mark.parametrize("name", ["conv1d", "conv3d", *(f"conv_transpose{n}d" for n in (1, 2, 3))])
-def test_signature(name: str) -> None:
-    """C functions have no signature, but their help begins with one: names and defaults."""
-    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
-    theirs = re.search(r"\((.*?)\) ->", getattr(torch.nn.functional, name).__doc__)[1]
-    ours = [
-        p.name if p.default is p.empty else f"{p.name}={p.default}"
-        for p in inspect.signature(getattr(F, name)).parameters.values()
-    ]
-    assert ours == theirs.split(", ")
-
-
-@pytest.mark.torch
-@pytest.mark.parametrize("name", ["fold", "unfold"])
-def test_fold_signature(name: str) -> None:
-    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
-    rows = [
-        [(p.name, p.default) for p in inspect.signature(function).parameters.values()]
-        for function in (getattr(F, name), getattr(torch.nn.functional, name))
-    ]
-    assert rows[0] == rows[1]

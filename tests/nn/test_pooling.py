@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from typing import Any
 
@@ -169,23 +168,3 @@ def test_printed(id: str) -> None:
     layer = getattr(nn, name)(*args)
     shown = f"{name}({layer.extra_repr()})" if hasattr(layer, "extra_repr") else f"{name}()"
     assert shown == str(getattr(torch.nn, name)(*args))
-
-
-@pytest.mark.torch
-@pytest.mark.parametrize(
-    "name", [name for name in F.__all__ if re.fullmatch(r"\w*pool[123]d", name)]
-)
-def test_function_arguments(name: str) -> None:
-    """Where PyTorch hides them behind a switch for `return_indices`, those of what it calls."""
-    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
-    ours = inspect.signature(getattr(F, name)).parameters.values()
-    ours = [(p.name, p.default) for p in ours if p.name != "rng"]
-    theirs = getattr(torch.nn.functional, f"_{name}", getattr(torch.nn.functional, name))
-    if inspect.isbuiltin(theirs):
-        text = re.search(r"\((.*?)\) ->", theirs.__doc__)[1]
-        assert [name for name, _ in ours] == [
-            part.strip().split("=")[0] for part in text.split(",")
-        ]
-        return
-    parameters = inspect.signature(theirs).parameters.values()
-    assert ours == [(p.name, p.default) for p in parameters]

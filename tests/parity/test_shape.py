@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import jax
@@ -13,23 +12,6 @@ from jaxcnn import functional as F
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
 pytestmark = pytest.mark.torch
-
-
-@pytest.mark.parametrize(
-    "name", ["upsample", "upsample_nearest", "upsample_bilinear", "grid_sample", "affine_grid"]
-)
-def test_signature(name: str) -> None:
-    ours, theirs = (inspect.signature(getattr(f, name)) for f in (F, torch.nn.functional))
-    assert [(p.name, p.default) for p in ours.parameters.values()] == [
-        (p.name, p.default) for p in theirs.parameters.values()
-    ]
-
-
-@pytest.mark.parametrize("name", ["pixel_shuffle", "pixel_unshuffle", "channel_shuffle"])
-def test_builtin_signature(name: str) -> None:
-    """C functions have no signature, but their help begins with one."""
-    arguments = ", ".join(inspect.signature(getattr(F, name)).parameters)
-    assert getattr(torch.nn.functional, name).__doc__.strip().startswith(f"{name}({arguments})")
 
 
 def _both(x: np.ndarray, **arguments: Any) -> tuple[np.ndarray, np.ndarray]:
