@@ -43,6 +43,10 @@ def test_inputs_are_those_of_the_file(id: str, golden: dict[str, np.ndarray]) ->
         np.testing.assert_allclose(x, golden[key], rtol=1e-12, err_msg="run make_golden.py")
 
 
+# PyTorch's own float64 gradients round a constant or an eps to float32 here.
+ROUNDED = {"hardsigmoid-kinks", "binary_cross_entropy-clamped", "cosine_embedding_loss-zero"}
+
+
 @pytest.mark.parametrize("id", GOLDEN)
 def test_equals_golden(id: str, x64: None, golden: dict[str, np.ndarray]) -> None:
     """Operation by operation; the live tests run compiled, and so do models, to save time."""
@@ -51,7 +55,7 @@ def test_equals_golden(id: str, x64: None, golden: dict[str, np.ndarray]) -> Non
     expected = {k: v for k, v in golden.items() if k.startswith((f"{id}/output", f"{id}/grad"))}
     assert actual.keys() == expected.keys()
     for key, x in actual.items():
-        assert_close_l2(x, expected[key], 1e-9, key)
+        assert_close_l2(x, expected[key], 1e-7 if id in ROUNDED else 1e-9, key)
 
 
 @pytest.mark.parametrize("id", [id for id in GOLDEN if CASES[id].model])

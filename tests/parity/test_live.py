@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+
+import jax
 import numpy as np
 import pytest
 
@@ -16,10 +19,19 @@ pytestmark = pytest.mark.torch
 
 @pytest.mark.parametrize("id", CASES)
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")  # PyTorch's
-def test_equals_torch(id: str, dtype: str) -> None:
-    """Compiled; the stored values are compared with an uncompiled run."""
+@pytest.mark.filterwarnings("ignore:Since version 1.3.0, affine_grid behavior:UserWarning")  # too
+def test_equals_torch(id: str, request: pytest.FixtureRequest) -> None:
+    """Compiled; the stored values are compared with an uncompiled run.
+
+    Float64 sees more; in float32, where OpInfo's samples run too, a fixed third unless `--full`.
+    """
     case = CASES[id]
-    assert_values(case, run_jax(case, dtype, jit=True), run_torch(case, dtype), dtype)
+    dtypes = ["float64"]
+    if request.config.getoption("full") or zlib.crc32(id.encode()) % 3 == 0:
+        dtypes.append("float32")
+    for dtype in dtypes:
+        with jax.enable_x64(dtype == "float64"):
+            assert_values(case, run_jax(case, dtype, jit=True), run_torch(case, dtype), dtype)
 
 
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact"])

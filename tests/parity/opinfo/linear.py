@@ -47,7 +47,7 @@ ENTRIES = [
         "nn.functional.multi_head_attention_forward",
         F.multi_head_attention_forward,
         prepare=_heads_without_dropout,
-        tolerances={"float16": (1e-3, 1e-3)},
-        why="rounded after each of four layers, as in PyTorch's float16",
+        tolerances={"float16": (1e-2, 1e-2), "bfloat16": (8e-2, 8e-2)},
+        why="rounded after each of four layers, as PyTorch's half precision is",
     ),
 ]

@@ -15,7 +15,7 @@ pytest.importorskip("expecttest", reason="PyTorch's operator tests need expectte
 pytest.importorskip("hypothesis", reason="PyTorch's operator tests need hypothesis")
 pytestmark = pytest.mark.torch
 
-SLICE = 3
+SLICE = 2
 
 
 @pytest.mark.parametrize("id", ENTRIES)
