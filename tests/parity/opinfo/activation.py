@@ -67,7 +67,7 @@ ENTRIES = [
         F.rrelu,
         skips=(
             Skip(
-                "random slopes; see tests/functional/test_piecewise.py",
+                "random slopes; see tests/functional/test_activation.py",
                 _is_random,
                 ("forward", "gradient", "jit", "vmap", "float64", "float16", "bfloat16"),
             ),
