@@ -35,6 +35,7 @@ def avg_pool1d(
       TypeError: If a size is not an integer.
 
     Example:
+      >>> import jax.numpy as jnp
       >>> avg_pool1d(jnp.arange(4.0).reshape(1, 4, 1), 2).ravel().tolist()
       [0.5, 2.5]
     """
@@ -74,6 +75,7 @@ def avg_pool2d(
       TypeError: If a size is not an integer.
 
     Example:
+      >>> import jax.numpy as jnp
       >>> avg_pool2d(jnp.arange(16.0).reshape(1, 4, 4, 1), 2)[0, :, :, 0].tolist()
       [[2.5, 4.5], [10.5, 12.5]]
     """
@@ -103,6 +105,7 @@ def avg_pool3d(
       TypeError: If a size is not an integer.
 
     Example:
+      >>> import jax.numpy as jnp
       >>> avg_pool3d(jnp.ones((1, 4, 6, 8, 3)), 2).shape
       (1, 2, 3, 4, 3)
     """
