@@ -27,9 +27,7 @@ class NonDynamicallyQuantizableLinear(Linear):
       [0.0, 0.0, 0.0, 0.0]
     """
 
-    @nn.nowrap
-    def initializers(self) -> tuple[init.Initializer, init.Initializer]:
-        return init.default_weight, nn.initializers.zeros
+    bias_init: init.Initializer | None = dataclasses.field(default=init.zeros(), kw_only=True)
 
 
 class MultiheadAttention(nn.Module):
@@ -285,10 +283,5 @@ class SimplifiedScaledDotProductAttention(nn.Module):
             rng=self.make_rng("dropout") if train and 0 < self.dropout < 1 else None,
         )
         dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        return _SmallLinear(self.d_model, self.d_model, **dtypes, name="fc_o")(y)
-
-
-class _SmallLinear(Linear):
-    @nn.nowrap
-    def initializers(self) -> tuple[init.Initializer, init.Initializer]:
-        return nn.initializers.normal(0.001), nn.initializers.zeros
+        start = {"weight_init": init.normal(0.0, 0.001), "bias_init": init.zeros()}
+        return Linear(self.d_model, self.d_model, **dtypes, **start, name="fc_o")(y)

@@ -13,6 +13,7 @@ from flax.typing import Dtype
 from jax import lax
 
 from jaxcnn import functional as F
+from jaxcnn import init
 from jaxcnn._checks import check, check_channels, check_int
 
 
@@ -27,6 +28,7 @@ class _BatchNorm(nn.Module):
     bias: bool = dataclasses.field(default=True, kw_only=True)
     dtype: Dtype | None = dataclasses.field(default=None, kw_only=True)
     param_dtype: Dtype = dataclasses.field(default=jnp.float32, kw_only=True)
+    weight_init: init.Initializer | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         check_int(type(self).__name__, "num_features", self.num_features, 1)
@@ -115,6 +117,7 @@ class BatchNorm2d(_BatchNorm):
       dtype: Dtype of the output; None promotes input and parameters. Statistics are computed in
         at least float32.
       param_dtype: Dtype of parameters and statistics.
+      weight_init: What the scale starts from; None means ones.
 
     Parameters:
       `weight (num_features,)` ones, `bias (num_features,)` zeros; in `batch_stats` `running_mean`
@@ -339,7 +342,8 @@ def _scale_and_shift(
     shape, dtype = (layer.num_features,), layer.param_dtype
     if not layer.affine:
         return None, None
-    weight = layer.param("weight", nn.initializers.ones, shape, dtype)
+    weight_init = getattr(layer, "weight_init", None) or init.ones()
+    weight = layer.param("weight", weight_init, shape, dtype)
     return weight, layer.param("bias", nn.initializers.zeros, shape, dtype) if layer.bias else None
 
 

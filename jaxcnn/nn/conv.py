@@ -38,6 +38,8 @@ class _Conv(nn.Module):
     padding_mode: str = "zeros"
     dtype: Dtype | None = dataclasses.field(default=None, kw_only=True)
     param_dtype: Dtype = dataclasses.field(default=jnp.float32, kw_only=True)
+    weight_init: init.Initializer | None = dataclasses.field(default=None, kw_only=True)
+    bias_init: init.Initializer | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         where = type(self).__name__
@@ -98,6 +100,8 @@ class Conv2d(_Conv):
       padding_mode: What padding holds: "zeros", "reflect", "replicate" or "circular".
       dtype: Computation dtype; None promotes input and parameters.
       param_dtype: Dtype of the parameters.
+      weight_init: What the weight starts from; None is PyTorch's choice, below.
+      bias_init: What the bias starts from; None is PyTorch's choice.
 
     Parameters:
       `weight (out_channels, in_channels/groups, kh, kw)`, `bias (out_channels,)`, both from
@@ -178,13 +182,14 @@ def as_images(layer: Any, x: Any, n: int) -> jax.Array:
 
 
 def parameters(layer: Any, *channels: int) -> tuple[jax.Array, jax.Array | None]:
-    """The weight `(*channels, *kernel)` and the bias, as PyTorch initialises them."""
+    """The weight `(*channels, *kernel)` and the bias; where the layer names no initialiser, PyTorch's."""
     shape = (*channels, *layer.kernel_size)
-    weight = layer.param("weight", init.default_weight, shape, layer.param_dtype)
+    weight_init = layer.weight_init or init.default_weight
+    weight = layer.param("weight", weight_init, shape, layer.param_dtype)
     if not layer.bias:
         return weight, None
-    initializer = init.default_bias(math.prod(shape[1:]))
-    return weight, layer.param("bias", initializer, (layer.out_channels,), layer.param_dtype)
+    bias_init = layer.bias_init or init.default_bias(math.prod(shape[1:]))
+    return weight, layer.param("bias", bias_init, (layer.out_channels,), layer.param_dtype)
 
 
 def settings(layer: Any) -> str:

@@ -37,6 +37,8 @@ class _ConvTranspose(nn.Module):
     padding_mode: str = "zeros"
     dtype: Dtype | None = dataclasses.field(default=None, kw_only=True)
     param_dtype: Dtype = dataclasses.field(default=jnp.float32, kw_only=True)
+    weight_init: init.Initializer | None = dataclasses.field(default=None, kw_only=True)
+    bias_init: init.Initializer | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         where = type(self).__name__
@@ -105,6 +107,8 @@ class ConvTranspose2d(_ConvTranspose):
       padding_mode: Only "zeros", as in PyTorch.
       dtype: Computation dtype; None promotes input and parameters.
       param_dtype: Dtype of the parameters.
+      weight_init: What the weight starts from; None is PyTorch's choice, below.
+      bias_init: What the bias starts from; None is PyTorch's choice.
 
     Parameters:
       `weight (in_channels, out_channels/groups, kh, kw)`, `bias (out_channels,)`, both from

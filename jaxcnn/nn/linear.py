@@ -28,6 +28,8 @@ class Linear(nn.Module):
       bias: Whether to add a learned bias.
       dtype: Computation dtype; None promotes input and parameters.
       param_dtype: Dtype of the parameters.
+      weight_init: What the weight starts from; None is PyTorch's choice, below.
+      bias_init: What the bias starts from; None is PyTorch's choice.
 
     Parameters:
       `weight (out_features, in_features)`, `bias (out_features,)`, both from U(-b, b),
@@ -52,16 +54,13 @@ class Linear(nn.Module):
     bias: bool = True
     dtype: Dtype | None = dataclasses.field(default=None, kw_only=True)
     param_dtype: Dtype = dataclasses.field(default=jnp.float32, kw_only=True)
+    weight_init: init.Initializer | None = dataclasses.field(default=None, kw_only=True)
+    bias_init: init.Initializer | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         check_int("Linear", "in_features", self.in_features, 0)
         check_int("Linear", "out_features", self.out_features, 0)
         super().__post_init__()
-
-    @nn.nowrap
-    def initializers(self) -> tuple[init.Initializer, init.Initializer]:
-        """What weight and bias start from, for layers whose PyTorch twin starts elsewhere."""
-        return init.default_weight, init.default_bias(self.in_features)
 
     @nn.compact
     def __call__(self, x: Any) -> jax.Array:
@@ -69,11 +68,12 @@ class Linear(nn.Module):
         fits = x.ndim >= 1 and x.shape[-1] == self.in_features
         rule = f"input must have {self.in_features} entries on its last axis"
         check(fits, "Linear", rule, shape=x.shape)
-        weight_init, bias_init = self.initializers()
         shape = (self.out_features, self.in_features)
+        weight_init = self.weight_init or init.default_weight
         weight = self.param("weight", weight_init, shape, self.param_dtype)
         bias = None
         if self.bias:
+            bias_init = self.bias_init or init.default_bias(self.in_features)
             bias = self.param("bias", bias_init, (self.out_features,), self.param_dtype)
         x, weight, bias = promote_dtype(x, weight, bias, dtype=self.dtype)
         return F.linear(x, weight, bias)

@@ -13,6 +13,7 @@ from flax.linen.dtypes import promote_dtype
 from flax.typing import Dtype
 
 from jaxcnn import functional as F
+from jaxcnn import init
 from jaxcnn._checks import check, check_channels, check_type
 from jaxcnn.functional.vision import DROP_PATH_MODES
 from jaxcnn.nn.conv import check_settings, parameters, settings
@@ -35,6 +36,8 @@ class DeformConv2d(nn.Module):
       bias: Whether to add a learned bias.
       dtype: Computation dtype of input and parameters; None promotes them.
       param_dtype: Dtype of the parameters.
+      weight_init: What the weight starts from; None is PyTorch's choice, below.
+      bias_init: What the bias starts from; None is PyTorch's choice.
 
     Parameters:
       `weight (out_channels, in_channels/groups, kh, kw)`, `bias (out_channels,)`, both from
@@ -69,6 +72,8 @@ class DeformConv2d(nn.Module):
     bias: bool = True
     dtype: Dtype | None = dataclasses.field(default=None, kw_only=True)
     param_dtype: Dtype = dataclasses.field(default=jnp.float32, kw_only=True)
+    weight_init: init.Initializer | None = dataclasses.field(default=None, kw_only=True)
+    bias_init: init.Initializer | None = dataclasses.field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         rule = "padding must be in pixels, not a word"

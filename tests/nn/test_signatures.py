@@ -13,9 +13,12 @@ from jaxcnn import nn
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
 pytestmark = pytest.mark.torch
 
-# linen's own, the dtype fields that stand in for torch's device and dtype, and the name that stands
-# in for SyncBatchNorm's process group.
-LINEN = {"parent", "name", "dtype", "param_dtype", "axis_name"}
+# linen's own, the dtype fields that stand in for torch's device and dtype, the name that stands in
+# for SyncBatchNorm's process group, and the initialisers that stand in for filling in place.
+LINEN = {
+    *("parent", "name", "dtype", "param_dtype", "axis_name"),
+    *("weight_init", "bias_init"),
+}
 LAYERS = [
     name
     for name in nn.__all__
