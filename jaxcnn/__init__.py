@@ -1,25 +1,34 @@
-"""PyTorch's CNN layers, models and training semantics as a pure-functional JAX/Flax library."""
+"""PyTorch's CNN layers, models and training semantics as a pure-functional JAX/Flax library.
 
-from jaxcnn import (
-    data,
-    functional,
-    init,
-    interop,
-    layout,
-    models,
-    nn,
-    optim,
-    parameters,
-    train,
-)
-from jaxcnn.interop import (
-    read_state_dict,
-    tied_names,
-    to_state_dict,
-    to_variables,
-    torch_repr,
-    write_state_dict,
-)
+Parts are imported when they are first used: `import jaxcnn` alone costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxcnn import (
+        data,
+        functional,
+        init,
+        interop,
+        layout,
+        models,
+        nn,
+        optim,
+        parameters,
+        train,
+    )
+    from jaxcnn.interop import (
+        read_state_dict,
+        tied_names,
+        to_state_dict,
+        to_variables,
+        torch_repr,
+        write_state_dict,
+    )
 
 __version__ = "0.1.0"
 
@@ -41,3 +50,26 @@ __all__ = [
     "train",
     "write_state_dict",
 ]
+
+_FROM_INTEROP = {
+    "read_state_dict",
+    "tied_names",
+    "to_state_dict",
+    "to_variables",
+    "torch_repr",
+    "write_state_dict",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _FROM_INTEROP:
+        return importlib.import_module(f"{__name__}.{name}")
+    value = getattr(importlib.import_module(f"{__name__}.interop"), name)
+    globals()[name] = value  # found without this function from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

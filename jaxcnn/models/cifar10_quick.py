@@ -27,6 +27,8 @@ class Tudui(flax.linen.Module):
     num_classes: int = 10
     in_channels: int = 3
 
+    feature_names = ("model1.0", "model1.2", "model1.4", "model1.5")
+
     def setup(self) -> None:
         self.model1 = nn.Sequential(
             nn.Conv2d(self.in_channels, 32, 5, stride=1, padding=2),
@@ -57,3 +59,6 @@ def cifar10_quick(num_classes: int = 10, in_channels: int = 3) -> Tudui:
       (2, 10)
     """
     return Tudui(num_classes, in_channels)
+
+
+VARIANTS = {"cifar10_quick": cifar10_quick}

@@ -1,6 +1,6 @@
-"""Writes PyTorch's float64 values, for runs without it: parity, opinfo and seeds.
+"""Writes PyTorch's values, for runs without it: parity, opinfo, seeds, and models' keys.
 
-Run from the repository: `python -m tests.golden.make_golden`.
+Run from the repository, with torchvision installed: `python -m tests.golden.make_golden`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.models import torchvision_twins
 from tests.optim.table import OPTIMIZERS, SCHEDULES, stored_run, torch_rates
 from tests.parity.case import Arrays, run_torch
 from tests.parity.cases import CASES, GOLDEN
@@ -27,6 +28,7 @@ def main() -> None:
     write_parity()
     write_opinfo()
     write_seeds()
+    write_models()
 
 
 def write_parity() -> None:
@@ -91,6 +93,26 @@ def write_seeds() -> None:
         for name, x in example.run_torch(torch).items()
     }
     np.savez_compressed(FOLDER / "seeds.npz", allow_pickle=False, **arrays)
+
+
+def write_models() -> None:
+    """models.json: torchvision's parameter counts, and a checksum over the keys and shapes."""
+    torchvision = torchvision_twins.load()
+    models = {}
+    for name in torchvision_twins.NAMES:
+        model = torchvision_twins.build(torchvision, name)
+        shapes = [(key, tuple(x.shape)) for key, x in model.state_dict().items()]
+        models[name] = {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "keys and shapes": torchvision_twins.digest(shapes),
+        }
+    provenance = {
+        "made by": "python -m tests.golden.make_golden",
+        "torchvision": torchvision.__version__,
+        "keys and shapes": "SHA-256 of the sorted lines 'key shape', its first 16 digits",
+        "models": models,
+    }
+    (FOLDER / "models.json").write_text(json.dumps(provenance, indent=1) + "\n")
 
 
 if __name__ == "__main__":
