@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import BinaryIO
 
 import ml_dtypes
 import numpy as np
@@ -111,6 +112,17 @@ def require_size(sizes: int, file_bytes: int, limits: Limits) -> None:
     most = max(limits.expansion * file_bytes, 2**26)
     rule = f"the arrays of this file must have at most {most} bytes together"
     require(sizes <= most, rule, "raise limits.expansion", bytes=sizes)
+
+
+def fill(file: BinaryIO, out: memoryview) -> bool:
+    """Reads straight into `out`; returns whether the file had so many bytes."""
+    done = 0
+    while done < len(out):
+        n = file.readinto(out[done:])  # pyright: ignore[reportAttributeAccessIssue]
+        if not n:
+            return False
+        done += n
+    return True
 
 
 def _short(value: object) -> str:

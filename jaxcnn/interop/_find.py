@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jaxcnn.interop._checkpoint import Limits, Refused, require
-from jaxcnn.interop._pickle import Inert
+from jaxcnn.interop._pickle import Inert, Name
 from jaxcnn.interop._rebuild import is_array
 
 # Under these names training scripts keep the model. None of them is an optimizer's.
 _WRAPPERS = (
-    *("state_dict", "model_state_dict", "model_state", "model_dict", "model", "module", "net"),
-    *("net_state_dict", "network", "network_state_dict", "weights", "params", "parameters"),
+    *("state_dict", "model_state_dict", "model_state", "model_dict", "model", "module"),
+    *("net", "net_state_dict", "network", "network_state_dict", "weights", "params", "parameters"),
     *("ema", "ema_state_dict", "state_dict_ema", "model_ema", "ema_model", "params_ema"),
-    *("checkpoint", "backbone", "encoder", "teacher", "student", "state"),
+    *("checkpoint", "teacher", "student"),
 )
 _PREFIXES = ("module.", "_orig_mod.")  # DataParallel, torch.compile
+_LONGEST = 1000
 
 
 def find_state_dict(
@@ -24,46 +25,69 @@ def find_state_dict(
 ) -> tuple[str, dict[str, Any], list[str]]:
     """Finds the state_dict in `root`.
 
-    A dict is a state_dict if at least half of its entries are tensors under string keys; a module
-    is one too. Without `key`, the top level is searched for the usual wrapper names, and these
-    likewise; then the top level itself counts.
+    A module is one, and so is a dict of which at least half of the entries are tensors under
+    strings. `root` is searched for the usual wrapper names, and these likewise; without any, `root`
+    itself may be the state_dict. What `key` names may have any number of other entries.
+
+    Args:
+      root: What a pickle holds.
+      key: Where to look, with dots; "" for `root` itself, None to search.
+      limits: `depth`, `opcodes` (entries of modules seen) and `tensors`.
 
     Returns:
       The dotted key, the unread tensors by name, and notes.
     """
     start = _at(root, key, limits) if key else root
-    if key is not None and (found := _tensors_of(start, limits, 1)):
-        return key, *found
-    paths = _search(start, limits)
-    if not paths and (found := _tensors_of(start, limits, 1 if key is not None else 0.5)):
-        return key or "", *found
-    if len(paths) != 1:
-        _give_up(root, start, paths)
-    path, value = paths[0]
-    found = _tensors_of(value, limits, 0.5)
-    assert found is not None
-    return (f"{key}.{path}" if key else path), *found
+    if _module(start) is not None or (key is not None and _tensors(start)):
+        return key or "", *_collect(start, limits)
+    found = _search(start, limits)
+    if not found and (_is_state_dict(start) or start == {}):
+        return key or "", *_collect(start, limits)
+    if len(found) != 1:
+        raise _failure(start, [path for path, _ in found])
+    path, value = found[0]
+    tensors, notes = _collect(value, limits)
+    others = [name for name, x in _candidates(_mapping(start)) if x is not value]
+    if others and "." not in path:
+        notes.append(f"entries that may be other state_dicts were left out: {_quote(others)}")
+    return f"{key}.{path}" if key else path, tensors, notes
 
 
-def strip_prefixes(tensors: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def strip_prefixes(tensors: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Removes the prefixes that wrappers of modules add, where every name carries them."""
-    notes = []
-    while tensors and (
-        prefix := next((p for p in _PREFIXES if all(k.startswith(p) for k in tensors)), "")
-    ):
-        tensors = {name.removeprefix(prefix): x for name, x in tensors.items()}
+    stripped, notes = dict(tensors), []
+    while prefix := next((p for p in _PREFIXES if all(k.startswith(p) for k in stripped)), ""):
+        if not stripped:
+            break
+        stripped = {name.removeprefix(prefix): x for name, x in stripped.items()}
         notes.append(f"the prefix {prefix!r} of every name was left out")
-    return tensors, notes
+    return stripped, notes
 
 
 def _mapping(value: Any) -> dict[Any, Any]:
     """The entries of a dict, of an object derived from dict, or of an object's `__dict__`."""
     if isinstance(value, Inert):
-        value = value.items if value.items is not None else value.state
+        value = value.state if value.items is None else value.items
     return value if isinstance(value, dict) else {}
 
 
+def _tensors(value: Any) -> dict[str, Any]:
+    """The tensors of a dict; those among an object's attributes are no state_dict."""
+    if isinstance(value, Inert) and value.items is None:
+        return {}
+    return {k: x for k, x in _mapping(value).items() if isinstance(k, str) and is_array(x)}
+
+
+def _is_state_dict(value: Any) -> bool:
+    return 0 < len(_mapping(value)) <= 2 * len(_tensors(value))
+
+
+def _is_optimizer(value: Any) -> bool:
+    return {"state", "param_groups"} <= _mapping(value).keys()
+
+
 def _at(root: Any, key: str, limits: Limits) -> Any:
+    """The entry under a dotted key; names of entries may have dots themselves."""
     value, rest = root, key
     for _ in range(limits.depth):
         entries = _mapping(value)
@@ -73,68 +97,47 @@ def _at(root: Any, key: str, limits: Limits) -> Any:
         if head not in entries:
             break
         value = entries[head]
-    raise Refused("key must name an entry of the file", _listing(_mapping(root)), key=key)
+    raise Refused("key must name an entry of the file", _listing(root), key=key)
 
 
 def _search(start: Any, limits: Limits) -> list[tuple[str, Any]]:
-    """The state_dicts under wrapper names, each object once."""
+    """The modules and state_dicts under wrapper names with their paths, each object once."""
     found, seen = [], {id(start)}
-    queue = [("", start)]
-    if _module(start) or _is_optimizer(start):
-        return []
+    queue = [("", start)] * (not _is_optimizer(start))
     for path, value in queue:
-        entries = _mapping(value)
         for name in _WRAPPERS:
-            inner = entries.get(name)
-            if inner is None or id(inner) in seen or _is_optimizer(inner):
+            inner = _mapping(value).get(name)
+            if id(inner) in seen or not isinstance(inner, dict | Inert) or _is_optimizer(inner):
                 continue
             seen.add(id(inner))
-            inner_path = f"{path}.{name}" if path else name
-            if _module(inner) or _is_state_dict(inner):
+            inner_path = f"{path}.{name}".removeprefix(".")
+            if _module(inner) is not None or _is_state_dict(inner):
                 found.append((inner_path, inner))
-            elif isinstance(inner, dict | Inert) and inner_path.count(".") < limits.depth:
+            elif inner_path.count(".") < limits.depth:
                 queue.append((inner_path, inner))
     return found
 
 
-def _is_optimizer(value: Any) -> bool:
-    return {"state", "param_groups"} <= _mapping(value).keys()
+def _candidates(entries: Mapping[Any, Any]) -> list[tuple[str, Any]]:
+    """The entries of any name that may be a state_dict, each object once."""
+    found, seen = [], set()
+    for name, x in entries.items():
+        if isinstance(name, str) and isinstance(x, dict | Inert) and id(x) not in seen:
+            seen.add(id(x))
+            if not _is_optimizer(x) and (_module(x) is not None or _is_state_dict(x)):
+                found.append((name, x))
+    return found
 
 
-def _is_state_dict(value: Any) -> bool:
-    entries = _mapping(value)
-    arrays = sum(isinstance(name, str) and is_array(x) for name, x in entries.items())
-    return 0 < len(entries) <= 2 * arrays and _is_plain(value)
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether it is a dict; tensors among an object's attributes are no state_dict."""
-    return isinstance(value, dict) or (isinstance(value, Inert) and value.items is not None)
-
-
-def _tensors_of(
-    value: Any, limits: Limits, least: float
-) -> tuple[dict[str, Any], list[str]] | None:
-    """The tensors and notes of a module, or of a dict with so many of them.
-
-    Args:
-      value: What the file holds.
-      limits: For modules.
-      least: The part of the entries that must be tensors; 1 stands for one entry.
-    """
+def _collect(value: Any, limits: Limits) -> tuple[dict[str, Any], list[str]]:
+    """The tensors of a state_dict or a module, and notes."""
     if (body := _module(value)) is not None:
-        named = _walk(body, limits)
-        return named, [f"the file holds a whole module, {_class_of(value)}"]
-    entries = _mapping(value)
-    if not (isinstance(value, dict) and not entries):
-        tensors = {k: x for k, x in entries.items() if isinstance(k, str) and is_array(x)}
-        few = not tensors or (least < 1 and not _is_state_dict(value))
-        if few or not _is_plain(value):
-            return None
-        others = [k for k in entries if k not in tensors]
-        note = f"entries that are no tensors were left out: {_names(others)}"
-        return tensors, [note] if others else []
-    return {}, []
+        cls = value.cls if isinstance(value.cls, Name) else "an unnamed class"
+        return _walk(body, limits), [f"the file holds a whole pickled module, {cls}"]
+    tensors = _tensors(value)
+    others = [k for k in _mapping(value) if not isinstance(k, str) or k not in tensors]
+    note = f"entries that are no tensors were left out: {_quote(others)}"
+    return tensors, [note] if others else []
 
 
 def _module(value: Any) -> dict[str, Any] | None:
@@ -143,87 +146,76 @@ def _module(value: Any) -> dict[str, Any] | None:
         return None
     # A torch.fx.GraphModule gives its __dict__ as the first argument.
     args = value.args if isinstance(value.args, tuple) else ()
+    parts = ("_parameters", "_buffers", "_modules")
     for body in (value.state, *args[:1]):
-        if isinstance(body, dict) and all(
-            isinstance(body.get(name), dict) for name in ("_parameters", "_buffers", "_modules")
-        ):
+        if isinstance(body, dict) and all(isinstance(body.get(part), dict) for part in parts):
             return body
     return None
 
 
-def _walk(body: dict[str, Any], limits: Limits) -> dict[str, Any]:
+def _walk(root: dict[str, Any], limits: Limits) -> dict[str, Any]:
     """The state_dict of a module, in PyTorch's order and under its names."""
     tensors: dict[str, Any] = {}
-    visits = 0
-    todo: list[Iterator[tuple[str, dict[str, Any]]]] = [iter([("", body)])]
-    while todo:
-        step = next(todo[-1], None)
+    seen = 0
+    stack: list[Iterator[tuple[str, dict[str, Any]]]] = [iter([("", root)])]
+    while stack:
+        step = next(stack[-1], None)
         if step is None:
-            todo.pop()
+            stack.pop()
             continue
         prefix, body = step
-        visits += 1
-        few = visits <= limits.tensors and len(tensors) <= limits.tensors
-        require(few, f"a module must hold at most {limits.tensors} modules and tensors")
-        require(len(todo) <= limits.depth, f"modules must nest at most {limits.depth} deep")
+        seen += 1 + sum(len(body[part]) for part in ("_parameters", "_buffers", "_modules"))
+        rule = f"modules must have at most {limits.opcodes} entries"
+        require(seen <= limits.opcodes, rule, "raise limits.opcodes")
+        rule = f"modules must nest at most {limits.depth} deep"
+        require(len(stack) <= limits.depth, rule, "raise limits.depth")
         hidden = body.get("_non_persistent_buffers_set")
-        hidden = hidden if isinstance(hidden, set) else ()
-        buffers = {k: x for k, x in body["_buffers"].items() if k not in hidden}
-        for name, x in (*body["_parameters"].items(), *buffers.items()):
+        hidden = hidden if isinstance(hidden, set) else set()
+        for name, x in body["_parameters"].items():
             if is_array(x):
-                tensors[f"{prefix}{_text(name)}"] = x
-        todo.append(_children(prefix, body["_modules"]))
+                tensors[_join(prefix, name)] = x
+        for name, x in body["_buffers"].items():
+            if is_array(x) and name not in hidden:
+                tensors[_join(prefix, name)] = x
+        stack.append(_children(prefix, body["_modules"]))
     return tensors
 
 
-def _children(prefix: str, modules: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _children(prefix: str, modules: dict[Any, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, module in modules.items():
         if (body := _module(module)) is not None:
-            yield f"{prefix}{_text(name)}.", body
+            yield f"{_join(prefix, name)}.", body
 
 
-def _text(name: Any) -> str:
-    require(isinstance(name, str), "names in a module must be strings")
-    return name
+def _join(prefix: str, name: Any) -> str:
+    rule = f"names in a module must be strings, of at most {_LONGEST} characters in all"
+    require(isinstance(name, str) and len(prefix) + len(name) <= _LONGEST, rule)
+    return prefix + name
 
 
-def _class_of(value: Inert) -> str:
-    # copyreg's functions name the class as their argument.
-    return str(value.cls)[:200]
+def _quote(names: list[Any]) -> str:
+    shown = [repr(name)[:80] if isinstance(name, str | int) else "..." for name in names[:8]]
+    return ", ".join(shown) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
-def _names(names: list[Any]) -> str:
-    shown = [repr(name)[:80] for name in names if isinstance(name, str | int)][:8]
-    return ", ".join(shown) + (f" and {len(names) - len(shown)} more" if shown != names else "")
+def _listing(value: Any) -> str:
+    names = [name for name in _mapping(value) if isinstance(name, str)]
+    return f"there are {_quote(names)}" if names else "there are none"
 
 
-def _listing(entries: dict[Any, Any]) -> str:
-    return f"there are {', '.join(repr(k)[:80] for k in entries if isinstance(k, str)) or 'none'}"[
-        :1000
-    ]
-
-
-def _give_up(root: Any, start: Any, paths: list[tuple[str, Any]]) -> None:
+def _failure(start: Any, paths: list[str]) -> Refused:
     if paths:
-        names = [path for path, _ in paths]
-        rule = "the file must hold one state_dict"
-        raise Refused(rule, f"choose one with key=, such as key={names[0]!r}", candidates=names)
+        fix = f"choose one, such as key={paths[0]!r}"
+        return Refused("the file must hold one state_dict", fix, candidates=paths)
+    rule = "the file must hold a state_dict"
     if _is_optimizer(start):
-        raise Refused("the file must hold a state_dict", "it is an optimizer's state")
-    others = [
-        k
-        for k, x in _mapping(start).items()
-        if isinstance(k, str) and not _is_optimizer(x) and (_is_state_dict(x) or _module(x))
-    ]
-    if others:
-        rule = "the state_dict must be under one of the usual names"
-        raise Refused(rule, "choose one with key=", candidates=others[:50])
-    raise Refused("the file must hold a state_dict", holds=_describe(root))
-
-
-def _describe(root: Any) -> str:
-    if isinstance(root, Inert) and not is_array(root):
-        return f"an object of {_class_of(root)}"
-    if isinstance(root, dict):
-        return f"a dict; {_listing(root)}"
-    return "one tensor" if is_array(root) else f"a {type(root).__name__}"
+        return Refused(rule, holds="the state of an optimizer")
+    if names := [name for name, _ in _candidates(_mapping(start))]:
+        fix = f"choose one, such as key={names[0]!r}"
+        return Refused("the state_dict must be under a usual name", fix, candidates=names[:50])
+    if is_array(start):
+        return Refused(rule, holds="one tensor")
+    if isinstance(start, Inert):
+        kind = str(start.cls) if isinstance(start.cls, Name) else "unnamed class"
+        return Refused(rule, holds=f"an object of {kind}")
+    return Refused(rule, *[_listing(start)][: isinstance(start, dict)], holds=type(start).__name__)

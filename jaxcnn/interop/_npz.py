@@ -39,7 +39,7 @@ def read_npz(
             require(header is not None, "arrays in an .npz must be of numbers", name=name)
             assert header is not None
             data = np.empty(entry.size - 8 - wide - length, np.uint8)
-            reader.fill(memoryview(data))
+            reader.fill(data.data)
         array = _array(name, data, header)
         if array is None:
             skipped.append(name)

@@ -108,7 +108,7 @@ class Interpreter:
                 self._step(opcode.name, arg)
         except (IndexError, KeyError):
             raise Refused("the pickle must only use values that it has made") from None
-        except (ValueError, OverflowError) as error:  # pickletools' own, for malformed arguments
+        except (ValueError, OverflowError, Warning) as error:  # pickletools' own
             raise Refused("the pickle must be whole and well-formed", str(error)) from None
         raise Refused("the pickle must end with STOP")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxcnn.interop._checkpoint import TORCH_DTYPES, require
+from jaxcnn.interop._checkpoint import TORCH_DTYPES, Refused, require
 from jaxcnn.interop._pickle import Inert, Name, as_key
 
-_STORAGES = {
+STORAGES = {
     **{"DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16"},
     **{"LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16"},
     **{"CharStorage": "int8", "ByteStorage": "uint8", "BoolStorage": "bool"},
@@ -90,7 +90,13 @@ class Tensor:
 
 
 class Unsupported(Inert):
-    """A tensor of a kind that has no NumPy array; `cls` says which."""
+    """A tensor of a kind that NumPy has not; `unsupported` says which."""
+
+    __slots__ = ("unsupported",)
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.unsupported = kind
 
 
 class NumpyDtype(Inert):
@@ -148,9 +154,8 @@ def storage(pid: Any) -> Any:
         case ("storage", Name(name=kind), str() as key, str() as device, int() as numel, *rest):
             pass
         case _:
-            require(False, "a persistent id in the pickle must name a storage")
-            raise AssertionError
-    dtype = _STORAGES.get(kind, kind)
+            raise Refused("a persistent id in the pickle must name a storage")
+    dtype = STORAGES.get(kind, kind)
     known = dtype in TORCH_DTYPES or kind in _QUANTISED
     require(known, "the type of a storage must be known", type=kind, key=key)
     require(0 <= numel < _MOST, "a storage must have a size", key=key, numel=numel)
@@ -161,7 +166,7 @@ def storage(pid: Any) -> Any:
             case (str(), int() as start, int() as length) if 0 <= start <= start + length <= numel:
                 stop = start + length
             case _:
-                require(False, "a view of a storage must lie inside it", key=key)
+                raise Refused("a view of a storage must lie inside it", key=key)
     return Storage(key, dtype, itemsize, numel, start, stop, device)
 
 
@@ -177,8 +182,7 @@ def _tensor_of(dtype: str, args: Sequence[Any], metadata: Any = None) -> Tensor:
             flags = metadata if isinstance(metadata, dict) else {}
             conj, neg = (flags.get(flag) is True for flag in ("conj", "neg"))
             return Tensor(held, dtype or held.dtype, offset, tuple(size), tuple(stride), conj, neg)
-    require(False, "a tensor in the pickle must have a storage, an offset, sizes and strides")
-    raise AssertionError
+    raise Refused("a tensor in the pickle must have a storage, an offset, sizes and strides")
 
 
 def _tensor(*args: Any) -> Tensor:
@@ -186,9 +190,10 @@ def _tensor(*args: Any) -> Tensor:
 
 
 def _tensor_v3(*args: Any) -> Tensor:
-    named = len(args) > 6 and isinstance(args[6], Name)
-    require(named, "a tensor in the pickle must name its dtype")
-    return _tensor_of(args[6].name, args, args[7] if len(args) > 7 else None)
+    match args:
+        case (_, _, _, _, _, _, Name(name=dtype), *metadata):
+            return _tensor_of(dtype, args, *metadata[:1])
+    raise Refused("a tensor in the pickle must name its dtype")
 
 
 def _first(*args: Any) -> Any:
@@ -197,8 +202,9 @@ def _first(*args: Any) -> Any:
 
 def _from_type(*args: Any) -> Any:
     """A tensor of a derived class: (function, class, arguments of the function, state)."""
-    rebuild = CALLS.get(args[0]) if args and isinstance(args[0], Name) else None
-    if rebuild in (None, _from_type) or not isinstance(args[2], tuple):
+    known = len(args) == 4 and isinstance(args[0], Name) and isinstance(args[2], tuple)
+    rebuild = CALLS.get(args[0]) if known else None
+    if rebuild is None or rebuild is _from_type:
         return Inert("torch._tensor._rebuild_from_type_v2", args)
     return rebuild(*args[2])
 

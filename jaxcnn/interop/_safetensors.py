@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from jaxcnn.interop._checkpoint import TORCH_DTYPES, Limits, Refused, require
+from jaxcnn.interop._checkpoint import TORCH_DTYPES, Limits, Refused, fill, require, require_size
 
 _DTYPES = {
     code: TORCH_DTYPES[name]
@@ -50,18 +50,9 @@ def read_safetensors(file: BinaryIO, size: int, limits: Limits) -> dict[str, np.
         at = stop
     rule = "the arrays must fill a .safetensors"
     require(8 + length + at == size, rule, bytes=size, arrays_end=8 + length + at)
-    require(
-        at <= limits.tensor_bytes,
-        f"all arrays together must have at most {limits.tensor_bytes} bytes",
-        "raise limits.tensor_bytes",
-        bytes=at,
-    )
+    require_size(at, size, limits)
     for name, (data, _, _) in arrays.items():
-        view = memoryview(data)
-        while view:
-            n = file.readinto(view)  # pyright: ignore[reportAttributeAccessIssue]
-            require(n > 0, "the file must not end inside an array", name=name)
-            view = view[n:]
+        require(fill(file, data.data), "the file must not end inside an array", name=name)
     finished = {
         name: data.view(dtype).reshape(shape) for name, (data, dtype, shape) in arrays.items()
     }
@@ -93,7 +84,7 @@ def write_safetensors(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
 def little_endian_bytes(x: np.ndarray) -> memoryview:
     """The bytes of `x` in C order; a copy only where they do not lie so."""
     x = np.ascontiguousarray(x, x.dtype.newbyteorder("<"))
-    return memoryview(x.reshape(-1).view(np.uint8))
+    return x.reshape(-1).view(np.uint8).data
 
 
 def _parse(text: bytes) -> dict[str, Any]:

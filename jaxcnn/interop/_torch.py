@@ -5,17 +5,18 @@ from __future__ import annotations
 import io
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from jaxcnn.interop._checkpoint import TORCH_DTYPES, Limits, Refused, require, require_size
+from jaxcnn.interop._checkpoint import TORCH_DTYPES, Limits, Refused, fill, require, require_size
 from jaxcnn.interop._pickle import Bounded, Interpreter
-from jaxcnn.interop._rebuild import CALLS, NumpyArray, Storage, Tensor, Unsupported, storage
+from jaxcnn.interop._rebuild import CALLS, NumpyArray, Storage, Tensor, storage
 from jaxcnn.interop._zip import Archive
 
-_CHUNK = 2**26
+_THREADS = 4
 _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001
 # Other archives of PyTorch, by an entry that only they have.
@@ -49,7 +50,11 @@ def open_zip(archive: Archive, pickle: str, limits: Limits) -> tuple[Any, ReadSt
     prefix = pickle.removesuffix("data.pkl")
 
     def read(storages: list[Storage]) -> dict[str, np.ndarray]:
-        return {each.key: _read_record(archive, f"{prefix}data/{each.key}") for each in storages}
+        names = [f"{prefix}data/{each.key}" for each in storages]
+        # Checksums take as long as reading; both leave other threads running.
+        with ThreadPoolExecutor(_THREADS) as pool:
+            records = pool.map(lambda name: _read_record(archive, name), names)
+            return {each.key: record for each, record in zip(storages, records, strict=True)}
 
     root = Interpreter(CALLS, storage, limits).load(io.BytesIO(_metadata(archive, pickle)))
     order = b"little"
@@ -100,7 +105,7 @@ def open_legacy(file: BinaryIO, limits: Limits) -> tuple[Any, ReadStorage]:
             require(same, "a storage must have the size that its tensors state", key=key)
             if key in wanted:
                 arrays[key] = np.empty(nbytes, np.uint8)
-                whole = _fill(file, memoryview(arrays[key]))
+                whole = fill(file, arrays[key].data)
                 require(whole, "the file must not end inside a storage", key=key)
             at += nbytes
         return arrays
@@ -109,12 +114,12 @@ def open_legacy(file: BinaryIO, limits: Limits) -> tuple[Any, ReadStorage]:
 
 
 def materialise(
-    tensors: dict[str, Any], read: ReadStorage, swap: bool, file_bytes: int, limits: Limits
+    tensors: Mapping[str, Any], read: ReadStorage, swap: bool, file_bytes: int, limits: Limits
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Reads the storages of `tensors`, each once, and makes arrays that look into them.
 
     Args:
-      tensors: Tensors and arrays of the pickle by name.
+      tensors: What `find_state_dict` found.
       read: Of `open_zip` or `open_legacy`.
       swap: Whether the bytes are big-endian.
       file_bytes: Bytes of the file.
@@ -125,30 +130,31 @@ def materialise(
     """
     rule = f"a state_dict must have at most {limits.tensors} tensors"
     require(len(tensors) <= limits.tensors, rule, "raise limits.tensors", tensors=len(tensors))
+    require_size(sum(_check(name, x) for name, x in tensors.items()), file_bytes, limits)
     held: dict[str, Storage] = {}
     users: dict[str, list[str]] = {}
-    total = 0
     for name, x in tensors.items():
         if isinstance(x, Tensor):
-            _refuse_unsupported(name, x.unsupported)
-            x.check(name)
-            total += x.nbytes
-            first = held.setdefault(x.storage.key, x.storage)
-            agree = first.numel * first.itemsize == x.storage.numel * x.storage.itemsize
-            require(agree, "a storage must have one type and size", key=first.key)
-            users.setdefault(first.key, []).append(name)
-        else:
-            _refuse_unsupported(name, x.cls if isinstance(x, Unsupported) else "")
-            total += x.array.nbytes
-    require_size(total, file_bytes, limits)
+            held[x.storage.key] = x.storage
+            users.setdefault(x.storage.key, []).append(name)
     storages = read(list(held.values()))
     arrays = {
         name: _view(name, x, storages[x.storage.key], swap) if isinstance(x, Tensor) else _own(x)
         for name, x in tensors.items()
     }
-    shared = [names for names in users.values() if len(names) > 1]
-    note = "; ".join(", ".join(names[:8]) for names in shared[:8])
-    return arrays, [f"tensors that share memory: {note}"] if shared else []
+    shared = [names[:8] for names in users.values() if len(names) > 1]
+    note = f"tensors that share memory: {'; '.join(map(', '.join, shared[:8]))}"
+    return arrays, [note] if shared else []
+
+
+def _check(name: str, x: Any) -> int:
+    """Bytes of the array of `x`; raises Refused if there cannot be one."""
+    if isinstance(x, NumpyArray):
+        return 0 if x.array is None else x.array.nbytes
+    rule, fix = "every tensor must be dense, in a dtype of NumPy", "convert it in PyTorch"
+    require(not x.unsupported, rule, fix, name=name, holds=x.unsupported)
+    x.check(name)
+    return x.nbytes
 
 
 def _metadata(archive: Archive, name: str) -> bytes:
@@ -166,23 +172,8 @@ def _read_record(archive: Archive, name: str) -> np.ndarray:
     _require_stored(archive, name)
     with archive.open(name) as reader:
         data = np.empty(archive.entries[name].size, np.uint8)
-        reader.fill(memoryview(data))
+        reader.fill(data.data)
     return data
-
-
-def _fill(file: BinaryIO, out: memoryview) -> bool:
-    done = 0
-    while done < len(out):
-        n = file.readinto(out[done : done + _CHUNK])  # pyright: ignore[reportAttributeAccessIssue]
-        if not n:
-            return False
-        done += n
-    return True
-
-
-def _refuse_unsupported(name: str, kind: str) -> None:
-    rule, fix = "every tensor must be dense and of a dtype that NumPy has", "convert it in PyTorch"
-    require(not kind, rule, fix, name=name, holds=kind)
 
 
 def _view(name: str, x: Tensor, data: np.ndarray, swap: bool) -> np.ndarray:
@@ -198,6 +189,9 @@ def _view(name: str, x: Tensor, data: np.ndarray, swap: bool) -> np.ndarray:
     offset = x.storage.start * itemsize + x.offset * dtype.itemsize
     array = np.ndarray(x.size, dtype, data.data, offset, strides)
     array = array.byteswap() if swap else array
+    if x.conj or x.neg:
+        rule = "only complex tensors may be conjugated lazily, and only floats negated"
+        require(dtype.kind == "c" or (dtype.kind == "f" and not x.conj), rule, name=name)
     array = np.conj(array) if x.conj else array
     return np.negative(array) if x.neg else array
 

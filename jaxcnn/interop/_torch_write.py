@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -10,17 +11,12 @@ from typing import BinaryIO
 import numpy as np
 
 from jaxcnn.interop._checkpoint import TORCH_DTYPES
+from jaxcnn.interop._rebuild import STORAGES
 from jaxcnn.interop._safetensors import little_endian_bytes
 
 _NAMES = {dtype: name for name, dtype in TORCH_DTYPES.items()}
-# Dtypes older than PyTorch 2.3 have a class of storage; the others are untyped bytes.
-_STORAGES = {
-    **{"float64": "DoubleStorage", "float32": "FloatStorage", "float16": "HalfStorage"},
-    **{"int64": "LongStorage", "int32": "IntStorage", "int16": "ShortStorage"},
-    **{"int8": "CharStorage", "uint8": "ByteStorage", "bool": "BoolStorage"},
-    **{"bfloat16": "BFloat16Storage", "complex64": "ComplexFloatStorage"},
-    "complex128": "ComplexDoubleStorage",
-}
+# Dtypes newer than PyTorch 2.0 have no class of storage; they are written as untyped bytes.
+_KINDS = {dtype: kind for kind, dtype in STORAGES.items() if kind != "UntypedStorage"}
 _ALIGNMENT = 64
 _ROOT = "archive"
 
@@ -61,28 +57,17 @@ def _pickle(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 def _tensor(key: str, x: np.ndarray) -> bytes:
     dtype = _NAMES[x.dtype.newbyteorder("=")]
-    kind, numel = _STORAGES.get(dtype), x.size
-    if kind is None:
-        kind, numel = "UntypedStorage", x.nbytes
-    strides, step = [], 1
-    for n in reversed(x.shape):
-        strides.append(step)
-        step *= max(n, 1)
-    version = 3 if kind == "UntypedStorage" else 2
-    return b"".join(
-        (
-            *(f"ctorch._utils\n_rebuild_tensor_v{version}\n((".encode(), _string("storage")),
-            *(
-                _global("torch.storage" if version == 3 else "torch", kind),
-                _string(key),
-                _string("cpu"),
-                _int(numel),
-                b"tQK\x00",
-            ),
-            *(_ints(x.shape), _ints(strides[::-1]), b"\x89", _global("collections", "OrderedDict")),
-            *(b")R", _global("torch", dtype) if version == 3 else b"", b"tR"),
-        )
-    )
+    if typed := dtype in _KINDS:
+        kind, numel = _global("torch", _KINDS[dtype]), x.size
+    else:
+        kind, numel = _global("torch.storage", "UntypedStorage"), x.nbytes
+    strides = [math.prod(n or 1 for n in x.shape[i + 1 :]) for i in range(x.ndim)]
+    storage = (b"(", _string("storage"), kind, _string(key), _string("cpu"), _int(numel), b"tQ")
+    view = (_int(0), _ints(x.shape), _ints(strides), b"\x89")  # not requires_grad
+    hooks = _global("collections", "OrderedDict") + b")R"
+    rebuild = _global("torch._utils", f"_rebuild_tensor_v{2 if typed else 3}")
+    named = b"" if typed else _global("torch", dtype)
+    return b"".join((rebuild, b"(", *storage, *view, hooks, named, b"tR"))
 
 
 def _global(module: str, name: str) -> bytes:
@@ -90,7 +75,7 @@ def _global(module: str, name: str) -> bytes:
 
 
 def _string(text: str) -> bytes:
-    data = text.encode("utf-8", "surrogatepass")
+    data = text.encode()
     return b"X" + struct.pack("<I", len(data)) + data
 
 

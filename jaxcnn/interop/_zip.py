@@ -10,12 +10,15 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
 from typing import BinaryIO
 
 from jaxcnn.interop._checkpoint import Limits, Refused, require
 
 _CHUNK = 2**20
 _STORED, _DEFLATED = 0, 8
+_WIDE = 2**32 - 1  # the size is in the zip64 field
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR = struct.Struct("<4sLQL")
 _END_64 = struct.Struct("<4sQ2H2L4Q")
@@ -41,7 +44,7 @@ class Entry:
 class Reader:
     """The bytes of one entry, in order, with their checksum."""
 
-    def __init__(self, file: BinaryIO, entry: Entry) -> None:
+    def __init__(self, file: FileIO, entry: Entry) -> None:
         self._file, self._entry = file, entry
         self._left, self._crc, self._taken = entry.compressed, 0, 0
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS) if entry.method else None
@@ -100,16 +103,17 @@ class Archive:
     """A zip file.
 
     Args:
-      file: Open, seekable.
-      size: Bytes of the file.
+      path: The file.
+      file: The same, open.
+      size: Its bytes.
       limits: `metadata_bytes` bounds the directory, `tensors` its entries.
 
     Attributes:
-      entries: The entries by name, in the order of the directory.
+      entries: The entries by name, in the order of the file.
     """
 
-    def __init__(self, file: BinaryIO, size: int, limits: Limits) -> None:
-        self._file, self._limits = file, limits
+    def __init__(self, path: Path, file: BinaryIO, size: int, limits: Limits) -> None:
+        self._path, self._limits = path, limits
         count, length, start = _find_directory(file, size)
         rule = f"a zip directory must have at most {limits.tensors} entries"
         require(count <= limits.tensors, rule, "raise limits.tensors", entries=count)
@@ -128,35 +132,38 @@ class Archive:
 
     @contextmanager
     def open(self, name: str) -> Iterator[Reader]:
-        """Opens an entry; when the block ends, all of it must have been read."""
-        entry = self.entries[name]
+        """Opens an entry; when the block ends, all of it must have been read.
+
+        Each has a file handle of its own, so that threads can read several at once.
+        """
+        with self._path.open("rb", buffering=0) as file:
+            reader = self._checked(file, self.entries[name])
+            yield reader
+            reader.finish()
+
+    def _checked(self, file: FileIO, entry: Entry) -> Reader:
+        """A reader at the start of the data, if the header there agrees with the directory."""
+        name = entry.name
         require(not entry.flags & 1, "an entry must not be encrypted", entry=name)
-        require(entry.method in (_STORED, _DEFLATED), "an entry must be stored or deflated",
-                entry=name, method=entry.method)  # fmt: skip
+        known = entry.method in (_STORED, _DEFLATED)
+        require(known, "an entry must be stored or deflated", entry=name, method=entry.method)
         same = entry.method == _DEFLATED or entry.compressed == entry.size
         require(same, "a stored entry must have one size", entry=name)
-        self._file.seek(entry.offset)
-        header = self._file.read(_LOCAL.size)
+        file.seek(entry.offset)
+        header = file.read(_LOCAL.size)
         rule = "the header of an entry must be as in the directory"
         require(len(header) == _LOCAL.size, rule, entry=name)
         magic, _, flags, method, _, _, crc, compressed, size, n, extra = _LOCAL.unpack(header)
-        raw_name = self._file.read(n)
-        agrees = (magic, flags, method, raw_name) == (
-            *(b"PK\x03\x04", entry.flags, entry.method, entry.raw_name),
-        )
+        found = magic, flags, method, file.read(n)
+        agrees = found == (b"PK\x03\x04", entry.flags, entry.method, entry.raw_name)
         if not flags & 8:  # with this flag, sizes and CRC come after the data
             agrees &= crc == entry.crc
-            agrees &= size in (entry.size, 2**32 - 1) and compressed in (
-                entry.compressed,
-                2**32 - 1,
-            )
+            agrees &= compressed in (entry.compressed, _WIDE) and size in (entry.size, _WIDE)
         require(agrees, rule, entry=name)
         start = entry.offset + _LOCAL.size + n + extra
         require(start + entry.compressed <= entry.stop, "zip entries must not overlap", entry=name)
-        self._file.seek(start)
-        reader = Reader(self._file, entry)
-        yield reader
-        reader.finish()
+        file.seek(start)
+        return Reader(file, entry)
 
     def read(self, name: str) -> bytes:
         """All of a small entry."""
@@ -178,8 +185,7 @@ def _find_directory(file: BinaryIO, size: int) -> tuple[int, int, int]:
     _, disk, first, here, count, length, start, comment = _END.unpack_from(tail, at)
     end = tail_start + at
     require(end + _END.size + comment == size, rule, "it is cut off or damaged")
-    located = end >= _LOCATOR.size and tail[max(0, at - _LOCATOR.size) : at][:4] == b"PK\x06\x07"
-    if located:
+    if at >= _LOCATOR.size and tail[at - _LOCATOR.size :].startswith(b"PK\x06\x07"):
         _, disk, at_64, disks = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)
         rule = "the zip64 end of directory must lie before the end"
         require(at_64 + _END_64.size <= end - _LOCATOR.size and disks == 1, rule)
@@ -211,7 +217,7 @@ def _parse_directory(data: bytes, count: int) -> Iterator[Entry]:
         except UnicodeDecodeError:
             raise Refused("names of zip entries must be text", name=raw_name) from None
         wide = _wide_sizes(data[at + n : at + n + extra])
-        sizes = [next(wide, v) if v == 2**32 - 1 else v for v in (size, compressed, offset)]
+        sizes = [next(wide, v) if v == _WIDE else v for v in (size, compressed, offset)]
         at += n + extra + comment
         yield Entry(name, raw_name, flags, method, crc, sizes[1], sizes[0], sizes[2])
     require(at == len(data), rule)

@@ -109,7 +109,7 @@ def write_state_dict(path: str | os.PathLike[str], state_dict: Mapping[str, np.n
         require(path.suffix in _WRITERS, rule)
         can_hold, write = _WRITERS[path.suffix]
         for name, x in arrays.items():
-            require(isinstance(name, str), "names must be strings", name=name)
+            require(_is_text(name), "names must be text", name=name)
             rule = f"{path.suffix} cannot hold every dtype"
             other = "write .pt" if path.suffix not in (".pt", ".pth") else ""
             require(can_hold(x.dtype), rule, other, name=name, dtype=str(x.dtype))
@@ -131,6 +131,10 @@ _WRITERS: dict[str, _Writer] = {
 }
 
 
+def _is_text(name: object) -> bool:
+    return isinstance(name, str) and not any("\ud800" <= c <= "\udfff" for c in name)
+
+
 def _read(where: str, path: Path, key: str | None, limits: Limits) -> Checkpoint:
     if not path.is_file():
         raise FileNotFoundError(f"{where}: there must be a file, got path={str(path)!r}.")
@@ -148,7 +152,7 @@ def _read_open(path: Path, file: BinaryIO, key: str | None, limits: Limits) -> C
     size = os.fstat(file.fileno()).st_size
     head = file.read(512)
     if head.startswith(b"PK"):
-        archive = Archive(file, size, limits)
+        archive = Archive(path, file, size, limits)
         check_native(archive)
         pickles = [name for name in archive.entries if name.split("/")[1:] == ["data.pkl"]]
         if pickles:

@@ -15,7 +15,9 @@ from jaxcnn import init
 from jaxcnn._checks import check
 from jaxcnn.models._blocks import Layer, StochasticDepth
 
-_START = {"weight_init": init.trunc_normal(std=0.02), "bias_init": init.zeros()}
+_WEIGHT = init.trunc_normal(std=0.02)
+_conv = partial(nn.Conv2d, weight_init=_WEIGHT, bias_init=init.zeros())
+_linear = partial(nn.Linear, weight_init=_WEIGHT, bias_init=init.zeros())
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -30,7 +32,17 @@ class Permute(flax.linen.Module):
 
 
 class Conv2dNormActivation(nn.Sequential):
-    """The stem: without activation, the name is torchvision's."""
+    """The stem: a 4x4 convolution of stride 4 and a norm, under torchvision's name.
+
+    Args:
+      in_channels: Channels of the input.
+      out_channels: Channels of the output.
+      norm: The norm, called with `out_channels`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, norm: Layer, **linen: Any) -> None:
+        conv = _conv(in_channels, out_channels, 4, stride=4)
+        super().__init__(conv, norm(out_channels), **linen)
 
 
 class CNBlock(flax.linen.Module):
@@ -43,12 +55,12 @@ class CNBlock(flax.linen.Module):
     def setup(self) -> None:
         dim = self.dim
         self.block = nn.Sequential(
-            nn.Conv2d(dim, dim, 7, padding=3, groups=dim, **_START),
+            _conv(dim, dim, 7, padding=3, groups=dim),
             Permute(),
             nn.LayerNorm(dim, eps=1e-6),
-            nn.Linear(dim, 4 * dim, **_START),
+            _linear(dim, 4 * dim),
             nn.GELU(),
-            nn.Linear(4 * dim, dim, **_START),
+            _linear(4 * dim, dim),
             Permute(),
         )
         # PyTorch's shape, for channels first.
@@ -113,12 +125,11 @@ class ConvNeXt(flax.linen.Module):
     def setup(self) -> None:
         norm, widths = self.norm_layer, self.widths
         last = max(sum(self.depths) - 1, 1)
-        conv = nn.Conv2d(self.in_channels, widths[0], 4, stride=4, **_START)
-        layers: list[nn.Sequential] = [Conv2dNormActivation(conv, norm(widths[0]))]
+        layers: list[Any] = [Conv2dNormActivation(self.in_channels, widths[0], norm)]
         before = 0
         for i, (width, depth) in enumerate(zip(widths, self.depths, strict=True)):
             if i > 0:
-                conv = nn.Conv2d(widths[i - 1], width, 2, stride=2, **_START)
+                conv = _conv(widths[i - 1], width, 2, stride=2)
                 layers.append(nn.Sequential(norm(widths[i - 1]), conv))
             rates = (self.stochastic_depth_prob * (before + j) / last for j in range(depth))
             layers.append(nn.Sequential(*(CNBlock(width, self.layer_scale, p) for p in rates)))
@@ -126,7 +137,7 @@ class ConvNeXt(flax.linen.Module):
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Sequential(
-            norm(widths[-1]), nn.Flatten(1), nn.Linear(widths[-1], self.num_classes, **_START)
+            norm(widths[-1]), nn.Flatten(1), _linear(widths[-1], self.num_classes)
         )
 
     def __call__(self, x: Any, train: bool = False) -> jax.Array:

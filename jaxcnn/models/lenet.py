@@ -82,9 +82,8 @@ class LeNet(flax.linen.Module):
 
     Example:
       >>> import jax.numpy as jnp
-      >>> model = LeNet()
-      >>> variables = model.init(jax.random.key(0), jnp.ones((1, 28, 28, 1)))
-      >>> model.apply(variables, jnp.ones((2, 28, 28, 1))).shape
+      >>> model, x = LeNet(), jnp.ones((2, 28, 28, 1))
+      >>> jax.eval_shape(model.init_with_output, jax.random.key(0), x)[0].shape
       (2, 10)
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import groupby
 from typing import Any
@@ -34,7 +34,20 @@ class _Setting:
 
 
 class SimpleStemIN(Conv2dNormActivation):
-    """A 3x3 convolution of stride 2, a norm and an activation."""
+    """A 3x3 convolution of stride 2, a norm and an activation.
+
+    Args:
+      width_in: Channels of the input.
+      width_out: Channels of the output.
+      norm: The norm, called with `width_out`.
+      act: The activation, called with `inplace=True`.
+    """
+
+    def __init__(
+        self, width_in: int, width_out: int, norm: Layer, act: Layer, **linen: Any
+    ) -> None:
+        act = partial(act, inplace=True)
+        super().__init__(width_in, width_out, stride=2, norm=norm, act=act, **linen)
 
 
 class BottleneckTransform(nn.Sequential):
@@ -49,15 +62,14 @@ class BottleneckTransform(nn.Sequential):
         width = round(s.width_out * s.bottleneck_multiplier)
         groups = width // s.group_width
         block = partial(Conv2dNormActivation, norm=s.norm, act=partial(s.act, inplace=True))
-        layers = {
+        layers: dict[str, flax.linen.Module] = {
             "a": block(s.width_in, width, 1),
             "b": block(width, width, 3, s.stride, groups),
-            "c": Conv2dNormActivation(width, s.width_out, 1, norm=s.norm, act=None),
         }
         if s.se_ratio:
             squeezed = round(s.se_ratio * s.width_in)
-            se = SqueezeExcitation(width, squeezed, s.act, bias_init=None)
-            layers = {"a": layers["a"], "b": layers["b"], "se": se, "c": layers["c"]}
+            layers["se"] = SqueezeExcitation(width, squeezed, s.act, bias_init=None)
+        layers["c"] = block(width, s.width_out, 1, act=None)
         super().__init__(layers, **linen)
 
 
@@ -82,14 +94,23 @@ class ResBottleneckBlock(flax.linen.Module):
 
 
 class AnyStage(nn.Sequential):
-    """Blocks of one width; the first halves the size."""
+    """Blocks of one width.
+
+    Args:
+      stage: Its number, part of the blocks' names.
+      settings: The blocks' settings.
+    """
+
+    def __init__(self, stage: int, settings: Iterable[_Setting], **linen: Any) -> None:
+        blocks = {f"block{stage}-{i}": ResBottleneckBlock(s) for i, s in enumerate(settings)}
+        super().__init__(blocks, **linen)
 
 
 class RegNet(flax.linen.Module):
-    """A network whose blocks' widths grow along a line, in steps; `VARIANTS` has the published ones.
+    """A network whose widths grow along a line, in steps; `VARIANTS` has the published ones.
 
     Mirrors `torchvision.models.RegNet` on channels-last images, built from what torchvision gives
-    to `BlockParams.from_init_params`. The width of block `i` is `w_0 + w_a*i`, rounded to the next
+    to `BlockParams.from_init_params`. The width of block `i` is `w_0 + w_a*i`, rounded to a
     `w_0 * w_m**k` and then to a multiple of 8; blocks of one width are a stage.
 
     Attributes:
@@ -151,19 +172,14 @@ class RegNet(flax.linen.Module):
 
     def setup(self) -> None:
         norm, act = self.norm_layer, self.activation
-        self.stem = SimpleStemIN(
-            self.in_channels, self.stem_width, 3, 2, norm=norm, act=partial(act, inplace=True)
-        )
+        self.stem = SimpleStemIN(self.in_channels, self.stem_width, norm, act)
         width_in, stages = self.stem_width, {}
         for i, (width, depth, group_width) in enumerate(_stages(self), start=1):
             rest = _Setting(
                 width, width, 1, group_width, self.bottleneck_multiplier, self.se_ratio, norm, act
             )
             first = dataclasses.replace(rest, width_in=width_in, stride=2)
-            settings = (first, *(rest,) * (depth - 1))
-            stages[f"block{i}"] = AnyStage(
-                {f"block{i}-{j}": ResBottleneckBlock(s) for j, s in enumerate(settings)}
-            )
+            stages[f"block{i}"] = AnyStage(i, (first, *(rest,) * (depth - 1)))
             width_in = width
         self.trunk_output = nn.Sequential(stages)
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))

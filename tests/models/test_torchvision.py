@@ -36,6 +36,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "measured" in metafunc.fixturenames:
         full = metafunc.config.getoption("full")
         metafunc.parametrize("measured", twins.NAMES if full else FEW)
+        if "dtype" in metafunc.fixturenames:
+            metafunc.parametrize("dtype", ["float64", "float32"] if full else ["float64"])
 
 
 def abstract(model: Any, size: tuple[int, int]) -> Any:
@@ -71,7 +73,6 @@ def test_evaluation(measured: str, torchvision: Any, record_property: Any) -> No
     assert error < 1e-5
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_training(measured: str, dtype: str, torchvision: Any, record_property: Any) -> None:
     """Logits and running statistics of a training step; in float32 as exact as torch's own."""
     x = twins.image(size_of(measured), 4)

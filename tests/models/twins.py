@@ -39,6 +39,10 @@ def cifar_resnet(num_blocks: Sequence[int], option: str = "A") -> Any:
             return (y + self.shortcut(x)).relu()
 
     class ResNet(nn.Module):
+        layer1: Any
+        layer2: Any
+        layer3: Any
+
         def __init__(self) -> None:
             super().__init__()
             self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
@@ -140,7 +144,11 @@ def lenet() -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.conv1, self.conv2 = nn.Conv2d(1, 6, 5), nn.Conv2d(6, 16, 5)
-            self.fc1, self.fc2, self.fc3 = nn.Linear(256, 120), nn.Linear(120, 84), nn.Linear(84, 10)
+            self.fc1, self.fc2, self.fc3 = (
+                nn.Linear(256, 120),
+                nn.Linear(120, 84),
+                nn.Linear(84, 10),
+            )
 
         def forward(self, x: Any) -> Any:
             x = F.max_pool2d(self.conv1(x).relu(), 2)
