@@ -9,18 +9,37 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import tyro
 
 import jaxcnn
 from jaxcnn._checks import check
+from jaxcnn._text import columns
+from jaxcnn.interop import (
+    Checkpoint,
+    layer_table,
+    matching_models,
+    read_checkpoint,
+    write_state_dict,
+)
+from jaxcnn.interop._suggest import as_code
+from jaxcnn.interop._zoo import input_shape, model_sizes
+
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def main() -> None:
     """Runs the `jaxcnn` command line."""
-    commands = {"models": list_models, "summary": summary, "data": prepare_data, "parity": parity}
+    commands = {
+        "models": list_models,
+        "summary": summary,
+        "inspect": inspect_checkpoint,
+        "convert": convert,
+        "data": prepare_data,
+        "parity": parity,
+    }
     with one_line_errors():
         tyro.extras.subcommand_cli_from_dict(commands, prog="jaxcnn", description=__doc__)
 
@@ -45,29 +64,93 @@ def one_line_errors() -> Iterator[None]:
         sys.exit(2)
 
 
+def inspect_checkpoint(file: Annotated[Path, tyro.conf.Positional], key: str | None = None) -> None:
+    """Print what a checkpoint file holds, and which models it fits.
+
+    Args:
+      file: A .pt, .pth, .safetensors or .npz; its content counts, not its ending.
+      key: Where in the file the state_dict is, such as ema; by default it is searched.
+    """
+    checkpoint = read_checkpoint(file, key=key)
+    _print_source(checkpoint)
+    arrays = checkpoint.state_dict
+    rows = [(_printable(name), x.shape, x.dtype) for name, x in arrays.items()]
+    print(columns([("name", "shape", "dtype"), *rows]))
+    buffers = {name for name in arrays if name.endswith(_BUFFERS)}
+    count = sum(x.size for name, x in arrays.items() if name not in buffers)
+    size = sum(x.nbytes for x in arrays.values())
+    print(f"{len(arrays):,} arrays, {count:,} parameters, {size:,} bytes")
+    matches = matching_models(arrays)
+    for match in matches:
+        classes = [f"num_classes={match.num_classes}"] if match.num_classes else []
+        rename = [f"rename={as_code(match.rename)}"] if match.rename else []
+        notes = "".join(f", {note}" for note in classes + rename)
+        print(f"{match.name}: {match.score:.1%} of names and shapes{notes}")
+    if not matches:
+        print("no model of jaxcnn.models has such names and shapes")
+
+
+def convert(
+    source: Annotated[Path, tyro.conf.Positional],
+    target: Annotated[Path, tyro.conf.Positional],
+    key: str | None = None,
+    force: bool = False,
+) -> None:
+    """Write the state_dict of a checkpoint file in another format.
+
+    Args:
+      source: A .pt, .pth, .safetensors or .npz; its content counts, not its ending.
+      target: The new file; its ending decides: .pt, .pth, .safetensors or .npz.
+      key: Where in the file the state_dict is, such as ema; by default it is searched.
+      force: Replace the file if it exists.
+    """
+    rule, free = "the target must not exist", force or not target.exists()
+    check(free, "convert", rule, "pass --force to replace it", target=str(target))
+    checkpoint = read_checkpoint(source, key=key)
+    write_state_dict(target, checkpoint.state_dict)
+    _print_source(checkpoint)
+    print(f"{target}: {len(checkpoint.state_dict):,} arrays, {target.stat().st_size:,} bytes")
+
+
 def list_models() -> None:
-    """List the models that can be built by name."""
-    print("\n".join(jaxcnn.models.list_models()))
+    """List the models that can be built by name, with their numbers of parameters."""
+    print(columns([(name, size[0]) for name, size in model_sizes().items()], right=[1]))
 
 
 def summary(
     model: Annotated[str, tyro.conf.Positional],
-    shape: tuple[int, int, int],
-    num_classes: int = 10,
+    shape: tuple[int, int, int] | None = None,
+    num_classes: int | None = None,
 ) -> None:
-    """Print a model's tree as PyTorch shows it, and its number of parameters.
+    """Print a model's tree as PyTorch shows it, and its layers with their sizes.
+
+    Multiply-adds are those of convolutions and linear layers, for one image.
 
     Args:
       model: Name of the model.
-      shape: Height, width and channels of the input.
-      num_classes: Outputs of the last layer.
+      shape: Height, width and channels of the input; by default what the model was made for.
+      num_classes: Outputs of the last layer; by default the model's own.
     """
-    module = jaxcnn.models.create(model, num_classes=num_classes, in_channels=shape[-1])
+    shape = shape or input_shape(model)
+    check(min(shape) > 0, "summary", "shape must be positive", shape=shape)
+    classes: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
+    module = jaxcnn.models.create(model, in_channels=shape[-1], **classes)
+    if hasattr(module, "img_size"):
+        module = module.clone(img_size=shape[:2])
     print(jaxcnn.torch_repr(module, (1, *shape)))
-    sample = jax.ShapeDtypeStruct((1, *shape), "float32")
-    variables = jax.eval_shape(module.init, jax.random.key(0), sample)
-    count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
-    print(f"{count:,} parameters")
+    print(layer_table(module, jax.ShapeDtypeStruct((1, *shape), "float32")))
+
+
+def _print_source(checkpoint: Checkpoint) -> None:
+    place = f", under the key {_printable(checkpoint.key)}" if checkpoint.key else ""
+    print(f"{checkpoint.path}: {checkpoint.format}{place}")
+    for note in checkpoint.notes:
+        print(f"note: {note}")
+
+
+def _printable(name: str) -> str:
+    """Names come from files: control characters would move the terminal's cursor."""
+    return name if name.isprintable() else repr(name)
 
 
 def prepare_data(

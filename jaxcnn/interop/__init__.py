@@ -8,13 +8,21 @@ from jaxcnn.interop.files import (
     read_state_dict,
     write_state_dict,
 )
-from jaxcnn.interop.state_dict import to_state_dict, to_variables
+from jaxcnn.interop.layers import LayerRow, LayerTable, layer_table
+from jaxcnn.interop.match import Match, matching_models
+from jaxcnn.interop.state_dict import LoadReport, to_state_dict, to_variables
 from jaxcnn.interop.summary import tied_names, torch_repr
 
 __all__ = [
     "Checkpoint",
     "CheckpointError",
+    "LayerRow",
+    "LayerTable",
     "Limits",
+    "LoadReport",
+    "Match",
+    "layer_table",
+    "matching_models",
     "read_checkpoint",
     "read_state_dict",
     "tied_names",

@@ -43,11 +43,13 @@ expected='int32'.
     """
     if array.dtype == dtype:
         return array
+    got = {"name": name, "dtype": str(array.dtype), "expected": str(dtype)}
+    real = [not jnp.issubdtype(t, np.complexfloating) for t in (array.dtype, dtype)]
+    rule = "values must fit the model's dtype"
+    check(real != [False, True], where, rule, **got)
     with np.errstate(all="ignore"):
         result = array.astype(dtype)
-    ok = _kept(array, result)
-    rule = "values must fit the model's dtype"
-    check(ok, where, rule, name=name, dtype=str(array.dtype), expected=str(dtype))
+    check(_kept(array, result), where, rule, **got)
     return result
 
 
@@ -64,9 +66,6 @@ def _from_tensor(where: str, name: str, tensor: Any) -> np.ndarray:
 
 
 def _kept(array: np.ndarray, result: np.ndarray) -> bool:
-    is_complex = [jnp.issubdtype(x.dtype, np.complexfloating) for x in (array, result)]
-    if is_complex == [True, False]:
-        return False
     if jnp.issubdtype(result.dtype, np.integer) or result.dtype == bool:
         floating = jnp.issubdtype(array.dtype, np.floating)
         return np.array_equal(result, array.astype(np.float64) if floating else array)

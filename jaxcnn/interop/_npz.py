@@ -61,7 +61,7 @@ def _array(name: str, data: np.ndarray, header: re.Match[bytes]) -> np.ndarray |
     descr, fortran, sizes = header[1].decode("latin-1"), header[2] == b"True", header[3]
     numbers = [text.strip() for text in sizes.split(b",")]
     digits = [text for text in numbers if text]
-    ok = all(text.isdigit() and len(text) < 19 for text in digits) and len(digits) <= 64
+    ok = all(text.isdigit() and len(text) < 20 for text in digits) and len(digits) <= 64
     require(ok, "the shape of an array must be of sizes", name=name)
     rule = "an .npz must hold no pickled objects (as with allow_pickle=False)"
     require("O" not in descr, rule, name=name, dtype=descr)

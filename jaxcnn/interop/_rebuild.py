@@ -289,6 +289,8 @@ def _table() -> dict[Name, Callable[..., Any]]:
     }
     for module in ("builtins", "__builtin__"):
         calls |= {(module, "set"): _set, (module, "frozenset"): _set}
+        # Protocol 2 has no other way to write b"".
+        calls[module, "bytes"] = lambda *args: Inert("bytes", args) if args else b""
     for module in ("numpy.core", "numpy._core"):
         calls |= {
             (f"{module}.multiarray", "_reconstruct"): lambda *args: NumpyArray(),

@@ -71,6 +71,16 @@ def fitting(given: Shapes, wanted: Shapes) -> int:
     return sum(wanted.get(name) == shape for name, shape in given.items())
 
 
+def as_code(rules: Mapping[str, str]) -> str:
+    r"""How a program spells `rename`.
+
+    Example:
+      >>> print(as_code({r"^module\.": ""}))
+      {r"^module\.": r""}
+    """
+    return "{" + ", ".join(f'r"{old}": r"{new}"' for old, new in rules.items()) + "}"
+
+
 def _best_rule(given: Shapes, wanted: Shapes) -> tuple[str, str] | None:
     lost = [name for name, shape in given.items() if wanted.get(name) != shape]
     free: dict[tuple[int, ...], list[str]] = {}

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from jaxcnn.interop._checkpoint import Limits, Refused, require
 
-_CHUNK = 2**20
+_CHUNK = 2**18  # stays in the cache for the checksum
 _STORED, _DEFLATED = 0, 8
 _WIDE = 2**32 - 1  # the size is in the zip64 field
 _END = struct.Struct("<4s4H2LH")
@@ -120,11 +120,11 @@ class Archive:
         rule = f"a zip directory must have at most {limits.metadata_bytes} bytes"
         require(length <= limits.metadata_bytes, rule, "raise limits.metadata_bytes", bytes=length)
         file.seek(start)
-        listed = list(_parse_directory(file.read(length), count))
-        self.entries: dict[str, Entry] = {}
+        listed = [*_parse_directory(file.read(length), count)]
         listed.sort(key=lambda entry: entry.offset)
-        stops = [entry.offset for entry in listed[1:]] + [start]
-        for entry, stop in zip(listed, stops, strict=True):
+        self.entries: dict[str, Entry] = {}
+        for i, entry in enumerate(listed):
+            stop = listed[i + 1].offset if i + 1 < len(listed) else start
             least = entry.offset + _LOCAL.size + len(entry.raw_name) + entry.compressed
             require(least <= stop, "zip entries must not overlap", entry=entry.name)
             require(entry.name not in self.entries, "zip entries must differ", entry=entry.name)

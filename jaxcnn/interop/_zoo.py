@@ -1,6 +1,8 @@
 """What is known of each model without building it.
 
-`python -m jaxcnn.interop._zoo > jaxcnn/models/sizes.json` measures all sizes anew.
+To measure all sizes anew:
+
+    python -c "from jaxcnn.interop import _zoo; _zoo.print_sizes()" > jaxcnn/models/sizes.json
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import importlib.resources
 import json
 import math
+from collections.abc import Mapping
 
 import jax
 
@@ -32,13 +35,13 @@ def input_shape(name: str) -> tuple[int, int, int]:
 
 
 def model_sizes() -> dict[str, tuple[int, int]]:
-    """How many numbers each model's parameters have, and those with three or more axes.
+    """(numbers in all parameters, in kernels of several taps) of each model.
 
-    The latter, mostly convolutions, do not depend on the number of classes.
+    The latter do not depend on the number of classes: a head is linear, or a 1x1 convolution.
 
     Example:
       >>> model_sizes()["resnet18"]
-      (11689512, 11166912)
+      (11689512, 10994880)
     """
     text = (importlib.resources.files(models) / "sizes.json").read_text()
     return {name: (total, kernels) for name, (total, kernels) in json.loads(text).items()}
@@ -66,11 +69,21 @@ def measured_sizes(name: str) -> tuple[int, int]:
       >>> measured_sizes("lenet")
       (61706, 2550)
     """
-    shapes = model_shapes(name)["params"].values()
-    total, kernels = (sum(math.prod(s) for s in shapes if len(s) >= axes) for axes in (0, 3))
-    return total, kernels
+    return count(model_shapes(name)["params"])
 
 
-if __name__ == "__main__":
+def count(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
+    """Numbers in all arrays, and in those with several entries along the third and later axes.
+
+    Example:
+      >>> count({"conv.weight": (8, 3, 5, 5), "fc.weight": (10, 8)})
+      (680, 600)
+    """
+    sizes = [(math.prod(shape), math.prod(shape[2:]) > 1) for shape in shapes.values()]
+    return sum(size for size, _ in sizes), sum(size for size, is_kernel in sizes if is_kernel)
+
+
+def print_sizes() -> None:
+    """Prints what sizes.json holds, from the models themselves; takes minutes."""
     rows = [f'  "{name}": {list(measured_sizes(name))}' for name in models.list_models()]
     print("{\n" + ",\n".join(rows) + "\n}")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from jaxcnn.interop._suggest import fitting, likely_skip
-from jaxcnn.interop._zoo import model_shapes, model_sizes
+from jaxcnn.interop._suggest import fitting, likely_renames, likely_skip
+from jaxcnn.interop._zoo import count, model_shapes, model_sizes
 
 _COUNTER = "num_batches_tracked"
 _NEAR = 0.2
@@ -27,17 +26,19 @@ class Match:
       score: The share of names, of both together, that have the same shape in both; 1.0 if the
         state_dict fits.
       num_classes: The number of classes that makes it fit, if another than the model's own.
+      rename: What `to_variables` needs where no name is the model's own, such as a prefix.
     """
 
     name: str
     score: float
     num_classes: int | None = None
+    rename: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def matching_models(state_dict: Mapping[str, Any], most: int = 3) -> list[Match]:
     """Finds the models whose names and shapes a state_dict has, the best first.
 
-    Of all models only the few nearest in the size of their convolutions are traced, a second or
+    Of all models only the few nearest in the size of their kernels are traced, a second or
     two each, and none after one that fits.
 
     Args:
@@ -51,7 +52,7 @@ def matching_models(state_dict: Mapping[str, Any], most: int = 3) -> list[Match]
       >>> import numpy as np
       >>> shapes = {"0.weight": (6, 1, 5, 5), "3.weight": (16, 6, 5, 5), "7.weight": (120, 400)}
       >>> matching_models({name: np.zeros(shape) for name, shape in shapes.items()})
-      [Match(name='lenet', score=0.3, num_classes=None)]
+      [Match(name='lenet', score=0.3, num_classes=None, rename={})]
     """
     given = {k: tuple(np.shape(v)) for k, v in state_dict.items() if not k.endswith(_COUNTER)}
     matches: list[Match] = []
@@ -64,9 +65,7 @@ def matching_models(state_dict: Mapping[str, Any], most: int = 3) -> list[Match]
 
 
 def _nearest(given: Mapping[str, tuple[int, ...]]) -> list[str]:
-    total, kernels = (
-        sum(math.prod(s) for s in given.values() if len(s) >= axes) for axes in (0, 3)
-    )
+    total, kernels = count(given)
     distances = {
         name: (abs(size[1] - kernels), abs(size[0] - total))
         for name, size in model_sizes().items()
@@ -83,9 +82,12 @@ def _match(name: str, given: Mapping[str, tuple[int, ...]]) -> Match:
         for key, shape in collection.items()
         if not key.endswith(_COUNTER)
     }
+    rules: dict[str, str] = {}
+    if not fitting(given, wanted):
+        rules, given = likely_renames(given, wanted)
     head = likely_skip(given, wanted)
     heads = [key for key in wanted if head and key in given and re.search(head, key)]
     classes = {given[key][0] for key in heads}
     equal = fitting(given, wanted) + (len(heads) if len(classes) == 1 else 0)
     score = equal / len(given.keys() | wanted.keys())
-    return Match(name, score, classes.pop() if len(classes) == 1 else None)
+    return Match(name, score, classes.pop() if len(classes) == 1 else None, rules)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxcnn._checks import check
 from jaxcnn._names import named_leaves
 from jaxcnn.interop._arrays import as_array, cast
-from jaxcnn.interop._suggest import fitting, likely_renames, likely_skip
+from jaxcnn.interop._suggest import Shapes, as_code, fitting, likely_renames, likely_skip
 
 _COUNTER = "num_batches_tracked"
 _WHERE = "to_variables"
@@ -217,7 +217,11 @@ def _check_fit(
         tuple(wrong for wrong in report.mismatched if wrong[0] not in report.skipped_keys),
     )
     if problems != LoadReport():
-        hints = [*_hints(given, wanted, rename, skip)]
+        left = [
+            {name: _shape(x) for name, x in arrays.items() if name not in report.skipped_keys}
+            for arrays in (given, wanted)
+        ]
+        hints = [*_hints(*left, rename, skip)]
         if problems.missing_keys and not strict:
             hints.append("like must hold values to keep, not shapes: pass model.init(...)")
         text = dataclasses.replace(problems, notes=tuple(hints))
@@ -225,17 +229,17 @@ def _check_fit(
 
 
 def _hints(
-    given: Mapping[str, Any], wanted: Mapping[str, Any], rename: Mapping[str, str], skip: str | None
+    given: Shapes, wanted: Shapes, rename: Mapping[str, str], skip: str | None
 ) -> Iterator[str]:
     """What to call `to_variables` with instead."""
     have, want = (
-        {name: _shape(x) for name, x in arrays.items() if not name.endswith(_COUNTER)}
-        for arrays in (given, wanted)
+        {name: shape for name, shape in shapes.items() if not name.endswith(_COUNTER)}
+        for shapes in (given, wanted)
     )
     rules, have = likely_renames(have, want)
     if rules:
-        text = ", ".join(f'r"{old}": r"{new}"' for old, new in {**rename, **rules}.items())
-        yield f"try rename={{{text}}}: {fitting(have, want)} of {len(want)} names fit"
+        text = as_code({**rename, **rules})
+        yield f"try rename={text}: {fitting(have, want)} of {len(want)} names fit"
     layers = likely_skip(have, want)
     if layers:
         pattern = layers if skip is None else f"{skip}|{layers}"

@@ -92,10 +92,12 @@ class _Transition(nn.Sequential):
 
 
 class DenseNet(flax.linen.Module):
-    """Dense blocks with transitions between them; `VARIANTS` has the published ones.
+    r"""Dense blocks with transitions between them; `VARIANTS` has the published ones.
 
     Mirrors `torchvision.models.DenseNet` on channels-last images. With `memory_efficient` the
     running statistics are updated once a step, where PyTorch's recomputation updates them again.
+    torchvision's files have "norm.1" for "norm1" in a layer's keys: load them by
+    `to_variables(..., rename={r"\.(norm|conv)\.([12])\.": r".\1\2."})`.
 
     Attributes:
       growth_rate: Channels that each layer adds.

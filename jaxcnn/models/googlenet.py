@@ -17,8 +17,8 @@ from jaxcnn import init
 from jaxcnn._checks import check
 from jaxcnn.layout import flatten
 
-# Channels of an Inception block: of the 1x1 branch, of the 3x3 branch and before it, of the
-# "5x5" branch and before it, and of the branch with a pool.
+# Channels of each Inception block: of its 1x1 branch, before and after its 3x3 convolution, before
+# and after the one that stands for 5x5, and of the branch with a pool.
 _WIDTHS = {
     "3a": (64, 96, 128, 16, 32, 32),
     "3b": (128, 128, 192, 32, 96, 64),

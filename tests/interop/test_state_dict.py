@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import Any
 
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 
 import jaxcnn
-from jaxcnn import nn
+from jaxcnn import models, nn
+from jaxcnn.interop import LoadReport
 
 X = jnp.ones((2, 4, 4, 3))
 
@@ -74,11 +76,45 @@ def test_one_error_lists_everything(variables: Any) -> None:
         jaxcnn.to_variables(arrays, variables)
 
 
+def test_long_lists_are_cut() -> None:
+    like = {"params": {f"w{i:02}": jnp.ones(i) for i in range(30)}}
+    listed = ", ".join(f"w{i:02}" for i in range(10))
+    with pytest.raises(ValueError, match=f"got\n  missing: {listed} and 20 more$"):
+        jaxcnn.to_variables({}, like)
+
+
 def test_not_strict(variables: Any) -> None:
     arrays = {"0.bias": np.array([7.0, 8.0]), "fc.weight": np.ones(2)}
-    back = jaxcnn.to_variables(arrays, variables, strict=False)
+    back, report = jaxcnn.to_variables(arrays, variables, strict=False)
     assert back["params"]["0"]["bias"].tolist() == [7, 8]
     assert jnp.array_equal(back["params"]["0"]["weight"], variables["params"]["0"]["weight"])
+    norm = ("bias", "num_batches_tracked", "running_mean", "running_var", "weight")
+    missing = ("0.weight", *(f"1.{name}" for name in norm))
+    assert report == LoadReport(missing, ("fc.weight",))
+    assert str(report) == f"  missing: {', '.join(missing)}\n  unexpected: fc.weight"
+
+
+def test_not_strict_and_nothing_to_report(variables: Any) -> None:
+    arrays = jaxcnn.to_state_dict(variables)
+    back, report = jaxcnn.to_variables(arrays, variables, strict=False)
+    assert jax.tree.all(jax.tree.map(np.array_equal, back, variables))
+    assert report == LoadReport()
+    assert str(report) == "  every name fits"
+
+
+@pytest.mark.torch
+def test_not_strict_reports_what_torch_reports(variables: Any) -> None:
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
+    theirs = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.BatchNorm2d(2))
+    arrays = {**theirs.state_dict(), "fc.weight": torch.ones(2)}
+    del arrays["0.bias"], arrays["1.running_var"]
+    reported = theirs.load_state_dict(arrays, strict=False)
+    _, report = jaxcnn.to_variables(arrays, variables, strict=False)
+    assert sorted(reported.missing_keys) == list(report.missing_keys)
+    assert sorted(reported.unexpected_keys) == list(report.unexpected_keys)
+    arrays["0.bias"] = torch.ones(3)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        theirs.load_state_dict(arrays, strict=False)
 
 
 def test_not_strict_still_checks_shapes(variables: Any) -> None:
@@ -89,8 +125,173 @@ def test_not_strict_still_checks_shapes(variables: Any) -> None:
 
 def test_not_strict_needs_values_to_keep(variables: Any) -> None:
     like = jax.eval_shape(lambda: variables)
-    with pytest.raises(ValueError, match=r"got\n  missing: 0\.weight, 1\.bias, .*$"):
+    message = (
+        r"got\n  missing: 0\.weight, 1\.bias, .*\n"
+        r"  like must hold values to keep, not shapes: pass model\.init\(\.\.\.\)$"
+    )
+    with pytest.raises(ValueError, match=message):
         jaxcnn.to_variables({"0.bias": np.ones(2)}, like, strict=False)
+
+
+COUNTER = "1.num_batches_tracked"
+
+
+@pytest.mark.parametrize("abstract", [True, False])
+def test_without_counters(abstract: bool, variables: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """PyTorch before 0.4.1 wrote none."""
+    like = jax.tree.map(lambda x: x + 5, variables)
+    like = jax.eval_shape(lambda: like) if abstract else like
+    arrays = jaxcnn.to_state_dict(variables)
+    del arrays[COUNTER]
+    note = f"1 names num_batches_tracked are not in the state_dict: {NOTES[abstract]}"
+    with caplog.at_level("INFO", "jaxcnn"):
+        back = jaxcnn.to_variables(arrays, like)
+    assert caplog.messages == [f"to_variables: {note}"]
+    assert back["batch_stats"]["1"]["num_batches_tracked"] == (0 if abstract else 5)
+    again, report = jaxcnn.to_variables(arrays, like, strict=False)
+    assert report == LoadReport(notes=(note,))
+    assert jax.tree.all(jax.tree.map(np.array_equal, again, back))
+
+
+NOTES = {True: "they start at 0", False: "like's values stay"}
+
+
+def test_a_counter_of_a_missing_norm_is_missing(variables: Any) -> None:
+    arrays = {k: v for k, v in jaxcnn.to_state_dict(variables).items() if k.startswith("0.")}
+    with pytest.raises(ValueError, match=r"missing: 1\.bias, 1\.num_batches_tracked, "):
+        jaxcnn.to_variables(arrays, variables)
+
+
+def other_head(variables: Any) -> Any:
+    arrays = jaxcnn.to_state_dict(variables)
+    return {**arrays, "0.weight": np.ones((5, 3, 3, 3)), "0.bias": np.ones(5)}
+
+
+def test_skip(variables: Any) -> None:
+    arrays = {**other_head(variables), "1.weight": np.array([3.0, 4.0]), "0.scale": np.ones(1)}
+    back, report = jaxcnn.to_variables(arrays, variables, strict=False, skip=r"^0\.")
+    assert jax.tree.all(jax.tree.map(np.array_equal, back["params"]["0"], variables["params"]["0"]))
+    assert back["params"]["1"]["weight"].tolist() == [3, 4]
+    shapes = (("0.bias", (2,), (5,)), ("0.weight", (2, 3, 3, 3), (5, 3, 3, 3)))
+    skipped = ("0.bias", "0.scale", "0.weight")
+    assert report == LoadReport(mismatched=shapes, skipped_keys=skipped)
+    strict = jaxcnn.to_variables(arrays, variables, skip=r"^0\.")
+    assert jax.tree.all(jax.tree.map(np.array_equal, strict, back))
+
+
+def test_skip_keeps_what_would_fit(variables: Any) -> None:
+    arrays = {name: x + 1 for name, x in jaxcnn.to_state_dict(variables).items()}
+    back = jaxcnn.to_variables(arrays, variables, skip="bias")
+    assert jnp.array_equal(back["params"]["1"]["bias"], variables["params"]["1"]["bias"])
+    assert back["params"]["1"]["weight"].tolist() == [2, 2]
+
+
+def test_skip_needs_values_to_keep(variables: Any) -> None:
+    message = (
+        r"^to_variables: like must hold values where they are kept, not shapes, "
+        r"got name='1\.running_mean'; pass model\.init\(\.\.\.\) as like\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        jaxcnn.to_variables({}, jax.eval_shape(lambda: variables), skip="")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"skip": "("}, r"skip must be a regular expression, got skip='\('; missing \), .*"),
+        (
+            {"rename": {"0": r"\2"}},
+            r"rename must be a regular expression, got rename={.*}; invalid group reference 2 .*",
+        ),
+    ],
+    ids=["skip", "rename"],
+)
+def test_no_regular_expression(arguments: Any, message: str, variables: Any) -> None:
+    with pytest.raises(ValueError, match=f"^to_variables: {message}\\.$"):
+        jaxcnn.to_variables(jaxcnn.to_state_dict(variables), variables, **arguments)
+
+
+def suggested(error: Exception) -> dict[str, Any]:
+    """The arguments that the message says to try."""
+    found = re.findall(r"try (rename|skip)=(r\".*?\"|{.*?}): ", str(error))
+    return {name: ast.literal_eval(value) for name, value in found}
+
+
+RENAMES = {
+    "prefix": lambda name: f"backbone.{name}",
+    "two-prefixes": lambda name: f"module.model.{name}",
+    "norm": lambda name: name.replace("bn", "norm"),
+    "stages": lambda name: re.sub(r"^layer(\d)", r"stages.\1", name),
+    "gamma": lambda name: re.sub(r"(bn\d)\.weight", r"\1.gamma", name),
+}
+
+
+@pytest.fixture(scope="module")
+def resnet() -> Any:
+    """A small one, with zeros, since only names and shapes count."""
+    model = models.resnet18(num_classes=7)
+    like = jax.eval_shape(model.init, jax.random.key(0), jnp.ones((1, 32, 32, 3)))
+    return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
+
+
+@pytest.mark.parametrize("classes", [7, 5])
+@pytest.mark.parametrize("change", RENAMES.values(), ids=RENAMES)
+def test_the_error_says_what_to_try(change: Any, classes: int, resnet: Any) -> None:
+    arrays = jaxcnn.to_state_dict(resnet)
+    arrays |= {"fc.weight": np.zeros((classes, 512)), "fc.bias": np.zeros(classes)}
+    theirs = {change(name): x for name, x in arrays.items()}
+    with pytest.raises(ValueError, match=r"try rename={.*}: 10[02] of 102 names fit") as error:
+        jaxcnn.to_variables(theirs, resnet)
+    arguments = suggested(error.value)
+    assert arguments.keys() == ({"rename"} if classes == 7 else {"rename", "skip"})
+    back = jaxcnn.to_variables(theirs, resnet, **arguments)
+    assert jaxcnn.to_state_dict(back).keys() == arrays.keys()
+
+
+def test_a_moved_head(resnet: Any) -> None:
+    arrays = jaxcnn.to_state_dict(resnet)
+    theirs = {name.replace("fc.", "head.fc."): x for name, x in arrays.items()}
+    with pytest.raises(ValueError, match=r'try rename={r"\^head\\."') as error:
+        jaxcnn.to_variables(theirs, resnet)
+    jaxcnn.to_variables(theirs, resnet, **suggested(error.value))
+
+
+def test_a_prefix_to_add(resnet: Any) -> None:
+    like = {kind: {"body": tree} for kind, tree in resnet.items()}
+    theirs = jaxcnn.to_state_dict(resnet)
+    with pytest.raises(ValueError, match=r'try rename={r"\^": r"body\."}: 102 of 102') as error:
+        jaxcnn.to_variables(theirs, like)
+    jaxcnn.to_variables(theirs, like, **suggested(error.value))
+
+
+def test_suggestions_add_to_what_was_given(resnet: Any) -> None:
+    arrays = {
+        **jaxcnn.to_state_dict(resnet),
+        "fc.bias": np.zeros(9),
+        "fc.weight": np.ones((9, 512)),
+    }
+    theirs = {f"a.b.{name}": x for name, x in arrays.items()}
+    with pytest.raises(ValueError, match="names fit") as error:
+        jaxcnn.to_variables(theirs, resnet, rename={r"^a\.": ""}, skip=r"conv1")
+    arguments = suggested(error.value)
+    assert arguments == {"rename": {r"^a\.": "", r"^b\.": ""}, "skip": r"conv1|^fc\."}
+    jaxcnn.to_variables(theirs, resnet, **arguments)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        {"0.weight": (5, 3, 3, 3), "1.weight": (3,)},
+        {"0.weight": (5, 4, 3, 3), "0.bias": (5,)},
+        {"0.bias": (5,)},
+    ],
+    ids=["norm-too", "inputs-too", "bias-only"],
+)
+def test_no_skip_is_suggested_for_another_model(shapes: Any, variables: Any) -> None:
+    arrays = {**jaxcnn.to_state_dict(variables), **{k: np.ones(s) for k, s in shapes.items()}}
+    with pytest.raises(ValueError, match="wrong shape") as error:
+        jaxcnn.to_variables(arrays, variables)
+    assert "try" not in str(error.value)
 
 
 def test_rename(variables: Any) -> None:
@@ -135,6 +336,55 @@ def test_bfloat16_is_kept() -> None:
     assert jaxcnn.to_variables(arrays, tree)["params"]["w"].tolist() == [1.5, -2.0]
 
 
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [
+        ([0.5, 1.0], jnp.int32),
+        ([np.nan, 1.0], jnp.int32),
+        ([2.0**31, 0], jnp.int32),
+        ([2, 0], bool),
+        (np.array([2**40, 0]), jnp.int32),
+        ([1e30, 0], jnp.float16),
+        ([1 + 0j, 0], jnp.float32),
+    ],
+    ids=["fraction", "nan", "large", "bool", "int64", "float16", "complex"],
+)
+def test_values_must_fit_the_dtype(value: Any, dtype: Any) -> None:
+    like = {"params": {"w": jnp.zeros(2, dtype)}}
+    message = (
+        r"^to_variables: values must fit the model's dtype, got name='w', "
+        rf"dtype='{np.asarray(value).dtype}', expected='{np.dtype(dtype)}'\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        jaxcnn.to_variables({"w": value}, like)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "expected"),
+    [
+        ([3.0, -1.0], jnp.int32, [3, -1]),
+        ([1, 0], bool, [True, False]),
+        ([1 / 3, np.inf], jnp.bfloat16, [0.333984375, np.inf]),
+        (np.array([1, 2], ">i8"), jnp.float32, [1, 2]),
+        (np.array([1.5, 2], ">f4"), jnp.float32, [1.5, 2]),
+        ([0.5, 1], jnp.complex64, [0.5, 1]),
+        (jnp.array([0.5, 2], jnp.bfloat16), jnp.float32, [0.5, 2]),
+    ],
+    ids=["int", "bool", "bfloat16", "big-endian", "same-big-endian", "complex", "from-bfloat16"],
+)
+def test_values_are_cast(value: Any, dtype: Any, expected: Any) -> None:
+    back = jaxcnn.to_variables({"w": value}, {"params": {"w": jnp.zeros(2, dtype)}})["params"]["w"]
+    assert back.dtype == dtype
+    assert back.tolist() == expected
+
+
+@pytest.mark.parametrize("value", ["ab", None], ids=["text", "none"])
+def test_no_numbers(value: Any) -> None:
+    message = r"^to_variables: values must be arrays of numbers, got name='w', dtype='.*'\.$"
+    with pytest.raises(ValueError, match=message):
+        jaxcnn.to_variables({"w": value}, {"params": {"w": jnp.zeros(())}})
+
+
 @pytest.mark.torch
 def test_takes_tensors(variables: Any) -> None:
     torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
@@ -142,3 +392,49 @@ def test_takes_tensors(variables: Any) -> None:
     tensors = {k: torch.tensor(x) for k, x in arrays.items()}
     back = jaxcnn.to_variables(tensors, variables)
     assert jax.tree.all(jax.tree.map(np.array_equal, back, variables))
+
+
+TENSORS: dict[str, tuple[Any, Any]] = {
+    "float32": (lambda t: t.tensor([1.5, -0.0]), [1.5, 0]),
+    "bfloat16": (lambda t: t.tensor([1.5, -2], dtype=t.bfloat16), [1.5, -2]),
+    "float8": (lambda t: t.tensor([1.5, -2]).to(t.float8_e4m3fn), [1.5, -2]),
+    "parameter": (lambda t: t.nn.Parameter(t.tensor([1.5, -2])), [1.5, -2]),
+    "strided": (lambda t: t.arange(4.0)[::2], [0, 2]),
+    "negative": (lambda t: t.tensor([1j, -2j]).conj().imag, [-1, 2]),
+    "int64": (lambda t: t.tensor([3, 4]), [3, 4]),
+}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", TENSORS)
+def test_every_kind_of_tensor(name: str) -> None:
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
+    make, expected = TENSORS[name]
+    back = jaxcnn.to_variables({"w": make(torch)}, {"params": {"w": jnp.zeros(2)}})
+    assert back["params"]["w"].tolist() == expected
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("shape", [(), (0, 3), (2, 1)], ids=str)
+def test_bfloat16_tensors_keep_every_bit(shape: tuple[int, ...]) -> None:
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
+    bits = torch.full(shape, 0x7F81, dtype=torch.int16)  # a NaN of which a cast would lose bits
+    like = {"params": {"w": jnp.zeros(shape, jnp.bfloat16)}}
+    back = np.asarray(jaxcnn.to_variables({"w": bits.view(torch.bfloat16)}, like)["params"]["w"])
+    assert back.shape == shape
+    assert (back.view(np.int16) == 0x7F81).all()
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore:.*quantized tensor creation:UserWarning")
+@pytest.mark.parametrize("kind", ["sparse", "quantized", "meta"])
+def test_tensors_without_plain_values(kind: str) -> None:
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
+    makes = {
+        "sparse": lambda: torch.sparse_coo_tensor([[0]], [1.0], (2,), check_invariants=True),
+        "quantized": lambda: torch.quantize_per_tensor(torch.ones(2), 1.0, 0, torch.qint8),
+        "meta": lambda: torch.ones(2, device="meta"),
+    }
+    message = r"^to_variables: tensors must be dense and not quantised, got name='w', dtype='torch"
+    with pytest.raises(ValueError, match=message):
+        jaxcnn.to_variables({"w": makes[kind]()}, {"params": {"w": jnp.zeros(2)}})

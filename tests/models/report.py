@@ -19,7 +19,7 @@ COLUMNS = ["evaluation", "training float64", "training float32", "statistics flo
 HEAD = """\
 # Models against torchvision
 
-Random weights with randomised scales, biases and running statistics; images of 97x71 pixels
+Random weights with randomised scales, biases and running statistics; images of 71x65 pixels
 (inception_v3: 299x303). Relative L2 error of the logits in evaluation (float32, against torch's
 float32) and after a training forward pass with batches of 4 (against torch's float64; `statistics`:
 the worst running mean or variance). Batch norm over few values amplifies rounding, so that a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 
 import jaxcnn
 from jaxcnn import models
+from jaxcnn._names import named_leaves
 from jaxcnn.models.densenet import DenseNet
 from jaxcnn.models.googlenet import GoogLeNet, GoogLeNetOutputs
 from jaxcnn.models.inception import Inception3, InceptionOutputs
@@ -26,8 +28,8 @@ def shapes(model: Any, *shape: int, **options: Any) -> Any:
     return jax.eval_shape(lambda: run({"params": KEY, "dropout": KEY}, jnp.ones(shape), **options))
 
 
-def keys(model: Any, *shape: int) -> set[str]:
-    return set(jaxcnn.to_state_dict(jax.tree.map(np.zeros_like, shapes(model, *shape)[1])))
+def keys(variables: Any) -> set[str]:
+    return set(named_leaves("test", variables))
 
 
 # Rows and columns of each map of a 129x97 image, and its channels.
@@ -131,12 +133,12 @@ def test_auxiliary_outputs() -> None:
 
 @pytest.mark.parametrize(("name", "heads"), [("googlenet", "aux"), ("inception_v3", "AuxLogits")])
 def test_without_auxiliary_heads(name: str, heads: str) -> None:
-    plain = models.create(name, num_classes=5, aux_logits=False)
-    output, _ = shapes(plain, 2, 107, 107, 3, train=True)
+    plain, whole = (models.create(name, num_classes=5, aux_logits=on) for on in (False, True))
+    output, variables = shapes(plain, 2, 75, 75, 3, train=True)
     assert output.shape == (2, 5)
-    # The smallest image has parameters of the heads too.
-    every = keys(models.create(name, num_classes=5), 1, 75, 75, 3)
-    assert keys(plain, 1, 75, 75, 3) == {key for key in every if not key.startswith(heads)}
+    # In evaluation the smallest images too have parameters of the heads.
+    every = keys(shapes(whole, 1, 75, 75, 3)[1])
+    assert keys(variables) == {key for key in every if not key.startswith(heads)}
     assert any(key.startswith(heads) for key in every)
 
 
@@ -165,24 +167,32 @@ def small_densenet(**options: Any) -> DenseNet:
 def test_dropout_in_dense_layers(images: jax.Array) -> None:
     names = ("features.pool0", "features.denseblock1")
     backbone = models.FeatureExtractor(small_densenet(drop_rate=0.25), names)
-    rngs = {"params": KEY, "dropout": KEY}
-    run = jax.jit(
-        lambda train: backbone.init_with_output(rngs, images, train=train)[0],
-        static_argnames="train",
-    )
-    maps = run(train=True)
-    before, after = maps[names[0]], maps[names[1]]
+    rngs, run = {"params": KEY, "dropout": KEY}, backbone.init_with_output
+    train, evaluate = jax.jit(lambda: [run(rngs, images, train=t)[0] for t in (True, False)])()
+    before, after = (train[name] for name in names)
     assert jnp.array_equal(after[..., :8], before)
     dropped = after[..., 8:] == 0
     assert float(jnp.mean(dropped)) == pytest.approx(0.25, abs=0.1)
     assert not jnp.array_equal(dropped[..., :4], dropped[..., 4:])
-    assert not jnp.any(run(train=False)[names[1]][..., 8:] == 0)
+    assert not jnp.any(evaluate[names[1]][..., 8:] == 0)
+
+
+def test_densenet_keys_of_torchvisions_files() -> None:
+    like = shapes(small_densenet(), 1, 16, 16, 3)[1]
+    leaves = named_leaves("test", like).items()
+    current = {key: np.full(leaf.shape, i) for i, (key, leaf) in enumerate(leaves)}
+    old = {re.sub(r"(layer\d+\.(norm|conv))", r"\1.", key): x for key, x in current.items()}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    rename = {r"\.(norm|conv)\.([12])\.": r".\1\2."}
+    loaded = jaxcnn.to_state_dict(jaxcnn.to_variables(old, like, rename=rename))
+    assert loaded.keys() == current.keys()
+    assert all(np.array_equal(loaded[key], x) for key, x in current.items())
 
 
 def test_memory_efficient_densenet(images: jax.Array) -> None:
     """The same variables, gradient and statistics, from fewer values kept for the gradient."""
     plain, efficient = small_densenet(), small_densenet(memory_efficient=True)
-    variables = plain.init(KEY, images)
+    variables: Any = jax.jit(plain.init)(KEY, images)
     assert jax.eval_shape(efficient.init, KEY, images) == jax.eval_shape(plain.init, KEY, images)
 
     def pull_back(model: DenseNet) -> Any:

@@ -1,0 +1,576 @@
+"""SpectFormer: its parts, its options and other sizes. Numbers: test_spectformer_golden.py."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any
+
+import flax.linen as linen
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxcnn
+from jaxcnn import init, models, nn
+from jaxcnn._names import named_leaves
+from jaxcnn.models import _spectral, spectformer, spectformer_vanilla
+
+KEY = jax.random.key(0)
+TINY = {
+    "num_classes": 5,
+    "stem_hidden_dim": 4,
+    "embed_dims": (8, 16, 24, 32),
+    "num_heads": (1, 1, 3, 4),
+    "mlp_ratios": (2, 2, 2, 2),
+    "depths": (1, 2, 1, 1),
+}
+TINY_VANILLA = {"num_classes": 5, "embed_dim": 8, "depth": 6, "num_heads": 2, "patch_size": 4}
+
+
+def abstract(model: Any, size: tuple[int, int] = (224, 224)) -> Any:
+    return jax.eval_shape(model.init, KEY, jnp.zeros((2, *size, 3)))
+
+
+def normal(seed: int, *shape: int) -> np.ndarray:
+    return np.random.RandomState(seed).standard_normal(shape)
+
+
+def random_variables(model: Any, x: Any) -> Any:
+    """Variables away from their start, at which zeros and small numbers hide mistakes."""
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(0.5 + 0.1 * normal(1, *leaf.shape), leaf.dtype)
+        if leaf.ndim == 1
+        else jnp.asarray(normal(2, *leaf.shape) / math.sqrt(leaf[0].size), leaf.dtype),
+        {"params": model.init(KEY, x)["params"]},
+    ) | {k: v for k, v in model.init(KEY, x).items() if k != "params"}
+
+
+def outputs_of(model: Any, variables: Any, *inputs: Any, **options: Any) -> tuple[Any, Any]:
+    """What the model returns, and {name: what each module returned last}."""
+    names: dict[str, Any] = {}
+
+    def keep(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        result = call(*args, **kwargs)
+        if context.method_name == "__call__":
+            names[".".join(context.module.path)] = result
+        return result
+
+    with linen.intercept_methods(keep):
+        return model.apply(variables, *inputs, **options), names
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "parameters", "spectral"),
+    [
+        ("spectformer_h_s", {}, 22_226_928, 1_053_696),
+        ("spectformer_h_s", {"token_label": False}, 21_777_928, 1_053_696),
+        ("spectformer_h_s", {"token_label": False, "num_classes": 6}, 21_331_622, 1_053_696),
+        ("spectformer_h_b", {}, 33_052_880, 1_053_696),
+        ("spectformer_h_b", {"token_label": False}, 32_539_880, 1_053_696),
+        ("spectformer_h_l", {}, 54_675_792, 1_903_104),
+        ("spectformer_h_l", {"token_label": False}, 54_162_792, 1_903_104),
+        ("spectformer_h_s_seed", {}, 13_888_422, 1_053_696),
+        ("spectformer_t", {}, 9_158_376, 4 * 14 * 8 * 256 * 2),
+        ("spectformer_xs", {}, 20_028_520, 4 * 14 * 8 * 384 * 2),
+        ("spectformer_s", {}, 32_449_768, 4 * 14 * 8 * 384 * 2),
+        ("spectformer_b", {}, 57_159_656, 4 * 14 * 8 * 512 * 2),
+    ],
+)
+def test_parameters(name: str, options: Any, parameters: int, spectral: int) -> None:
+    variables = abstract(models.create(name, **options))
+    assert jaxcnn.parameters.count_parameters(variables) == parameters
+    arrays = named_leaves("test", variables).items()
+    assert sum(x.size for key, x in arrays if key.endswith("complex_weight")) == spectral
+
+
+def test_printed_tree_of_the_seed() -> None:
+    """The checksum is that of ../shared/golden/spect_seed_repr.txt; the text is compared there."""
+    tree = jaxcnn.torch_repr(models.spectformer_h_s_seed(), (1, 224, 224, 3))
+    assert len(tree.splitlines()) == 145
+    assert hashlib.sha256(f"{tree}\n".encode()).hexdigest()[:16] == "8da1924da840644a"
+
+
+def test_published_blocks_print_in_the_origins_order() -> None:
+    model = models.spectformer_h_s(**TINY, img_size=32, drop_path_rate=0.1)
+    lines = jaxcnn.torch_repr(model, (1, 32, 32, 3)).splitlines()
+    block = lines.index("    (0): Block(")
+    children = [line.split(":")[0].strip() for line in lines[block:] if line[:7] == "      ("]
+    assert children[:5] == ["(norm1)", "(norm2)", "(attn)", "(mlp)", "(drop_path)"]
+    assert lines[-2:] == [
+        "  (aux_head): Linear(in_features=32, out_features=5, bias=True)",
+        ")",
+    ]
+
+
+@pytest.mark.parametrize("grid", [(8, 8), (6, 4), (5, 7), (1, 2)])
+def test_spectral_gate_is_numpys_transforms(grid: tuple[int, int], x64: None) -> None:
+    h, w = grid
+    x, weight = normal(0, 2, h, w, 3), normal(1, h, w // 2 + 1, 3, 2)
+    spectrum = np.fft.rfft2(x, axes=(1, 2), norm="ortho") * (weight[..., 0] + 1j * weight[..., 1])
+    expected = np.fft.irfft2(spectrum, (h, w), axes=(1, 2), norm="ortho")
+    np.testing.assert_allclose(_spectral.spectral_gate(x, weight), expected, 1e-12, 1e-12)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("grid", [(8, 8), (5, 7)])
+def test_spectral_gate_is_pytorchs(grid: tuple[int, int], x64: None) -> None:
+    torch = pytest.importorskip("torch")
+    h, w = grid
+    x, weight, g = normal(0, 2, h, w, 3), normal(1, h, w // 2 + 1, 3, 2), normal(2, 2, h, w, 3)
+    y, vjp = jax.vjp(_spectral.spectral_gate, x, weight)
+    theirs = [torch.tensor(a, requires_grad=True) for a in (x, weight)]
+    spectrum = torch.fft.rfft2(theirs[0], dim=(1, 2), norm="ortho")
+    spectrum = spectrum * torch.view_as_complex(theirs[1])
+    expected = torch.fft.irfft2(spectrum, s=grid, dim=(1, 2), norm="ortho")
+    expected.backward(torch.tensor(g))
+    ours = (y, *vjp(jnp.asarray(g)))
+    for a, b in zip(ours, (expected.detach(), *(t.grad for t in theirs)), strict=True):
+        np.testing.assert_allclose(a, b.numpy(), 1e-11, 1e-11)
+
+
+def test_four_imaginary_parts_do_nothing(x64: None) -> None:
+    x, weight, g = normal(0, 2, 8, 6, 3), normal(1, 8, 4, 3, 2), normal(2, 2, 8, 6, 3)
+    bins = np.ix_([0, 4], [0, 3])
+    imaginary = np.zeros_like(weight)
+    imaginary[..., 1][bins] = 1
+    y, vjp = jax.vjp(lambda w: _spectral.spectral_gate(x, w), jnp.asarray(weight))
+    changed = _spectral.spectral_gate(x, weight + imaginary)
+    np.testing.assert_allclose(changed, y, 0, 1e-14)
+    gradient = np.abs(vjp(jnp.asarray(g))[0])
+    assert gradient[imaginary == 1].max() < 1e-14
+    assert gradient[imaginary == 0].min() > 1e-6
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_spectral_gate_is_computed_in_float32(dtype: str) -> None:
+    x, weight = jnp.asarray(normal(0, 1, 8, 8, 2), dtype), jnp.asarray(normal(1, 8, 5, 2, 2), dtype)
+    y = _spectral.spectral_gate(x, weight)
+    assert y.dtype == jnp.float32
+    wide = _spectral.spectral_gate(x.astype(jnp.float32), weight.astype(jnp.float32))
+    assert jnp.array_equal(y, wide)
+
+
+def with_dirac(gate: Any, x: jax.Array) -> Any:
+    """A gate of the variant whose convolutions hand their input on."""
+    params = gate.init(KEY, x)["params"]
+    for name in ("conv_input", "conv_output"):
+        params[name]["weight"] = init.dirac()(KEY, params[name]["weight"].shape)
+    return {"params": params | {"complex_weight": jnp.asarray(normal(3, 8, 5, gate.dim, 2))}}
+
+
+def test_the_seeds_first_stage_contains_the_published_gate() -> None:
+    """With Dirac convolutions and no bias."""
+    x = jnp.asarray(normal(0, 2, 8, 8, 64), jnp.float32)
+    gate = _spectral.SpectralGatingNetwork(64, (8, 8), "mean")
+    variables = with_dirac(gate, x)
+    expected = _spectral.spectral_gate(x, variables["params"]["complex_weight"])
+    assert jnp.array_equal(gate.apply(variables, x), expected)
+
+
+@pytest.mark.parametrize("fold", ["mean", "first"])
+def test_fold(fold: str) -> None:
+    x = jnp.asarray(normal(0, 2, 8, 8, 8), jnp.float32)
+    gate = _spectral.SpectralGatingNetwork(8, (8, 8), fold, base_dim=4)
+    variables = with_dirac(gate, x)
+    gated = _spectral.spectral_gate(x, variables["params"]["complex_weight"])
+    first, second = gated[..., :4], gated[..., 4:]
+    y = gate.apply(variables, x)
+    # A Dirac kernel from 4 to 8 channels leaves the last 4 empty.
+    expected = (first + second) / 2 if fold == "mean" else first
+    np.testing.assert_allclose(y[..., :4], expected, 1e-6, 1e-6)
+    assert not y[..., 4:].any()
+
+
+@pytest.fixture(scope="module")
+def tiny() -> tuple[Any, Any, jax.Array]:
+    """With token labels; the last stage has (3, 2) pixels."""
+    model = models.spectformer_h_s(**TINY, img_size=(96, 64), drop_path_rate=0)
+    x = jnp.asarray(normal(0, 3, 96, 64, 3), jnp.float32)
+    return model, random_variables(model, x), x
+
+
+def test_evaluation_with_token_labels(tiny: Any) -> None:
+    model, variables, x = tiny
+    y, names = outputs_of(model, variables, x)
+    assert names["norm4"].shape == (3, 1 + 6, 32)
+    assert names["aux_head"].shape == (3, 6, 5)
+    expected = names["head"] + 0.5 * np.max(names["aux_head"], axis=1)
+    np.testing.assert_allclose(y, expected, 1e-6, 1e-6)
+    plain = models.spectformer_h_s(**TINY, img_size=(96, 64), token_label=False)
+    rest = {k: v for k, v in variables["params"].items() if k != "aux_head"}
+    logits = plain.apply({**variables, "params": rest}, x)
+    np.testing.assert_allclose(logits, names["head"], 1e-5, 1e-5)
+
+
+def test_training_with_token_labels(tiny: Any) -> None:
+    """The box of the stem's map comes from the flipped batch, and the pixels' logits go back."""
+    model, variables, x = tiny
+    boxes = set()
+    for seed in range(6):
+        rngs = {"dropout": jax.random.key(seed)}
+        call = {"train": True, "mutable": ["batch_stats"], "rngs": rngs}
+        ((logits, labels, box), _), names = outputs_of(model, variables, x, **call)
+        top, left, bottom, right = map(int, box)
+        boxes.add((top, left, bottom, right))
+        mixed = np.array(names["patch_embed1"])
+        large = slice(8 * top, 8 * bottom), slice(8 * left, 8 * right)
+        mixed[:, *large] = mixed[::-1][:, *large]
+        block = names["block1.0"] - names["block1.0.mlp"] - names["block1.0.attn"]
+        np.testing.assert_allclose(block, mixed, 1e-4, 1e-4)
+        back = np.array(names["aux_head"]).reshape(3, 3, 2, 5)
+        back[:, top:bottom, left:right] = back[::-1][:, top:bottom, left:right]
+        np.testing.assert_array_equal(labels, back.reshape(3, 6, 5))
+        np.testing.assert_array_equal(logits, names["head"])
+    assert (0, 0, 2, 2) in boxes or len(boxes) > 2
+
+
+def test_boxes() -> None:
+    """Side 7 * sqrt(u) rounded down, half of it on either side of any pixel, cut at the edge."""
+    keys = jax.random.split(KEY, 20_000)
+    boxes = np.asarray(jax.vmap(lambda key: _spectral.draw_box(key, (7, 14)))(keys))
+    low, high = boxes[:, :2], boxes[:, 2:]
+    assert low.min() == 0
+    assert high.max(0).tolist() == [7, 14]
+    assert (low <= high).all()
+    # u < (2/7)^2 makes the half of the first side 0, u < (4/7)^2 at most 1, u < (6/7)^2 at most 2.
+    heights = high[:, 0] - low[:, 0]
+    assert abs(np.mean(heights == 0) - (2 / 7) ** 2) < 0.01
+    # Of half 3, only the centre 3 leaves all six rows.
+    assert abs(np.mean(heights == 6) - (1 - (6 / 7) ** 2) / 7) < 0.01
+    # Both sides have the same u: 14 * sqrt(u) < 2 where 7 * sqrt(u) < 1.
+    assert abs(np.mean(high[:, 1] == low[:, 1]) - 1 / 49) < 0.01
+    centres = (low + high)[heights == 2] / 2
+    assert set(centres[:, 0]) == {1, 2, 3, 4, 5, 6}
+
+
+def test_token_label_loss() -> None:
+    logits, tokens = normal(0, 3, 5), normal(1, 3, 6, 5)
+    target, labels = (np.exp(normal(seed, *shape)) for seed, shape in ((2, (3, 5)), (3, (3, 6, 5))))
+    target, labels = (t / t.sum(-1, keepdims=True) for t in (target, labels))
+
+    def entropy(logits: np.ndarray, target: np.ndarray) -> float:
+        log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        return float(-(target * log_p).sum(-1).mean())
+
+    mixed = 4 / 6 * target + 2 / 6 * target[::-1]
+    box = jnp.array([1, 0, 2, 2])
+    loss = spectformer.token_label_loss((logits, tokens, box), target, labels)
+    assert float(loss) == pytest.approx(entropy(logits, mixed) + 0.5 * entropy(tokens, labels))
+    loss = spectformer.token_label_loss((logits, tokens, box), target)
+    labels = np.repeat(target[:, None], 6, axis=1)
+    assert float(loss) == pytest.approx(entropy(logits, mixed) + 0.5 * entropy(tokens, labels))
+
+
+@pytest.mark.parametrize(
+    ("target", "labels", "message"),
+    [
+        ((3, 4), None, r"target must have the shape of the logits, got target=\(3, 4\)"),
+        ((3, 5), (3, 5), r"token_target must have the shape of the pixels' logits, got token_tar"),
+    ],
+)
+def test_token_label_loss_errors(target: Any, labels: Any, message: str) -> None:
+    outputs = jnp.zeros((3, 5)), jnp.zeros((3, 6, 5)), jnp.zeros(4, int)
+    with pytest.raises(ValueError, match=f"^token_label_loss: {message}"):
+        spectformer.token_label_loss(
+            outputs, jnp.zeros(target), None if labels is None else jnp.zeros(labels)
+        )
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        models.spectformer_h_s(**TINY, img_size=32, drop_path_rate=0.4, token_label=False),
+        models.spectformer_t(**TINY_VANILLA, img_size=8, drop_path_rate=0.4),
+    ],
+    ids=["hierarchical", "vanilla"],
+)
+def test_drop_path_rises_evenly(model: Any) -> None:
+    x = jnp.zeros((1, *model.img_size, 3))
+
+    def rates(bound: Any) -> list[float]:
+        bound(x)
+        blocks = (
+            bound.blocks
+            if hasattr(bound, "blocks")
+            else [b for stage in range(1, 5) for b in getattr(bound, f"block{stage}")]
+        )
+        return [getattr(block.drop_path, "drop_prob", 0.0) for block in blocks]
+
+    found = linen.apply(rates, model)(model.init(KEY, x))
+    np.testing.assert_allclose(found, np.linspace(0, 0.4, len(found)), 1e-6)
+    assert found[-1] == 0.4
+
+
+def test_drop_path_drops_each_branch_of_each_image_on_its_own() -> None:
+    setting = spectformer._Setting(8, 1, 1, 0.5, nn.LayerNorm, (4, 4), None, 8)
+    block, x = spectformer.Block(setting), jnp.asarray(normal(0, 200, 4, 4, 8), jnp.float32)
+    variables = random_variables(block, x)
+    _, names = outputs_of(block, variables, x, train=True, rngs={"dropout": KEY})
+    y = block.apply(variables, x, train=True, rngs={"dropout": KEY})
+    # What is kept is doubled, so that neither, one or both branches are in the output.
+    first = np.asarray(y - x)
+    gate, mlp = 2 * np.asarray(names["attn"]), 2 * np.asarray(names["mlp"])
+    distances = {
+        (a, b): np.abs(first - a * gate - b * mlp).max((1, 2, 3)) for a in (0, 1) for b in (0, 1)
+    }
+    chosen = [min(distances, key=lambda k, i=i: distances[k][i]) for i in range(200)]
+    assert max(distances[k][i] for i, k in enumerate(chosen)) < 1e-4
+    assert all(30 < chosen.count(k) < 70 for k in distances)
+
+
+def test_start() -> None:
+    """The distributions of the origin."""
+    model = models.spectformer_h_s(img_size=64)
+    params = jax.jit(model.init)(KEY, jnp.zeros((1, 64, 64, 3)))["params"]
+    values = {k: np.asarray(x) for k, x in named_leaves("test", {"params": params}).items()}
+    for key, std in {
+        "patch_embed1.conv.3.weight": math.sqrt(2 / (9 * 32)),
+        "patch_embed3.proj.weight": math.sqrt(2 / (9 * 320)),
+        "block1.0.attn.complex_weight": 0.02,
+        "block1.0.mlp.dwconv.dwconv.weight": math.sqrt(2 / 9),
+        "block3.0.attn.kv.weight": 0.02,
+        "head.weight": 0.02,
+        "aux_head.weight": 0.02,
+    }.items():
+        assert values[key].std() == pytest.approx(std, rel=0.05), key
+    biases = [key for key in values if key.endswith("bias")]
+    assert not any(values[key].any() for key in biases)
+    embedding = _start_of_pos_embed()
+    assert embedding.std() == pytest.approx(0.02, rel=0.1)
+
+
+def _start_of_pos_embed() -> np.ndarray:
+    model = models.spectformer_t(**TINY_VANILLA | {"embed_dim": 64}, img_size=32)
+    return np.asarray(model.init(KEY, jnp.zeros((1, 32, 32, 3)))["params"]["pos_embed"])
+
+
+@pytest.mark.parametrize("name", ["spectformer_h_s", "spectformer_h_s_seed", "spectformer_t"])
+def test_other_sizes(name: str) -> None:
+    model = models.create(name, img_size=(64, 96), num_classes=3)
+    variables = abstract(model, (64, 96))
+    shapes = {k: x.shape for k, x in named_leaves("test", variables).items()}
+    gates = {s[:2] for k, s in shapes.items() if k.endswith("complex_weight")}
+    assert gates == ({(4, 4)} if name == "spectformer_t" else {(16, 13), (8, 7)})
+    assert shapes.get("pos_embed", (1, 24, 256)) == (1, 24, 256)
+    y = jax.eval_shape(model.apply, variables, jnp.zeros((2, 64, 96, 3)))
+    assert y.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "maps"),
+    [
+        (
+            "spectformer_h_s",
+            {
+                "norm1": (2, 16, 24, 64),
+                "norm2": (2, 8, 12, 128),
+                "norm3": (2, 4, 6, 320),
+                "block4.2": (2, 2, 3, 448),
+            },
+        ),
+        ("spectformer_s", {f"blocks.{i}": (2, 4, 6, 384) for i in (4, 9, 14, 18)}),
+    ],
+)
+def test_features(name: str, maps: dict[str, tuple[int, ...]]) -> None:
+    backbone = models.create(name, features_only=True, img_size=(64, 96))
+    x = jnp.zeros((2, 64, 96, 3))
+    found, _ = jax.eval_shape(backbone.init_with_output, KEY, x)
+    assert {k: y.shape for k, y in found.items()} == maps
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: models.spectformer_h_s(img_size=200), r"img_size must be a multiple of 32, got "),
+        (lambda: models.spectformer_t(img_size=(64, 40)), r"img_size must be a multiple of 16, "),
+        (lambda: models.spectformer_t(img_size=(64, 64, 64)), "img_size must be an int or a seq"),
+        (lambda: models.spectformer_h_s(depths=(3, 4)), r"depths must have four entries, got "),
+        (lambda: models.spectformer_h_s(num_heads=(1, 1, 7, 7)), "channels must be divisible by "),
+        (lambda: models.spectformer_b(num_heads=6), r"channels must be divisible by num_heads, "),
+        (lambda: models.spectformer_h_s_seed(fold="sum"), r"fold must be None or one of \('mean'"),
+        (
+            lambda: models.spectformer_h_s_seed(embed_dims=(64, 96, 320, 448)),
+            r"fold needs a second stage with a multiple of the first one's channels, got ",
+        ),
+        (lambda: models.spectformer_t(depth=0), r"depth must be at least 1, got depth=0\."),
+        (lambda: models.spectformer_t(patch_size=0), r"patch_size must be at least 1, got "),
+        (lambda: models.spectformer_t(num_heads=0), r"num_heads must be at least 1, got "),
+    ],
+)
+def test_errors(build: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^SpectFormer: {message}"):
+        build()
+
+
+@pytest.mark.parametrize("name", ["spectformer_h_s", "spectformer_t"])
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (
+            (1, 64, 96, 3),
+            r"images must have the model's size \(64, 64\), got shape=\(1, 64, 96, 3\); "
+            r"build the model with img_size=\(64, 96\)",
+        ),
+        ((1, 3, 64, 64), r".*it looks channels-first: use jaxcnn\.layout\.to_channels_last"),
+        ((64, 64, 3), r"input must be \(n, h, w, c\), got shape=\(64, 64, 3\)\.$"),
+    ],
+)
+def test_image_errors(name: str, shape: tuple[int, ...], message: str) -> None:
+    model = models.create(name, img_size=64)
+    with pytest.raises(ValueError, match=f"^SpectFormer: {message}"):
+        jax.eval_shape(model.init, KEY, jnp.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "message"),
+    [
+        ((4, 4, 2), (4, 3, 2, 2), r"x must be \(n, h, w, c\), got shape=\(4, 4, 2\)"),
+        ((1, 4, 4, 2), (4, 4, 2, 2), r"complex_weight must be .* = \(4, 3, 2, 2\), got shape="),
+    ],
+)
+def test_spectral_gate_errors(x: Any, weight: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^spectral_gate: {message}"):
+        _spectral.spectral_gate(jnp.zeros(x), jnp.zeros(weight))
+
+
+def checkpoint(model: Any, size: tuple[int, int]) -> dict[str, np.ndarray]:
+    shapes = named_leaves("test", abstract(model, size)).items()
+    return {k: normal(i, *x.shape).astype(x.dtype) for i, (k, x) in enumerate(shapes)}
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("name", "options", "old", "new"),
+    [
+        ("spectformer_h_s", TINY, (64, 64), (96, 32)),
+        ("spectformer_h_s", TINY, (32, 64), (64, 64)),
+        ("spectformer_t", TINY_VANILLA, (12, 20), (24, 16)),
+        ("spectformer_t", TINY_VANILLA, (16, 16), (12, 12)),
+    ],
+)
+def test_resample_is_pytorchs(name: str, options: Any, old: Any, new: Any) -> None:
+    torch = pytest.importorskip("torch")
+    start = checkpoint(models.create(name, img_size=old, **options), old)
+    like = abstract(models.create(name, img_size=new, **options), new)
+    resampled = spectformer.resample(start, like)
+    shapes = {k: x.shape for k, x in named_leaves("test", like).items()}
+    assert {k: x.shape for k, x in resampled.items()} == shapes
+    jaxcnn.to_variables(resampled, like)
+    for key, value in start.items():
+        if not key.endswith(("complex_weight", "pos_embed")):
+            assert resampled[key] is value
+            continue
+        spectral = key.endswith("complex_weight")
+        before = value.shape[:2] if spectral else tuple(side // 4 for side in old)
+        after = shapes[key][:2] if spectral else tuple(side // 4 for side in new)
+        images = torch.tensor(value).reshape(1, *before, -1).permute(0, 3, 1, 2)
+        resized = torch.nn.functional.interpolate(
+            images, after, mode="bicubic", align_corners=spectral
+        )
+        expected = resized.permute(0, 2, 3, 1).reshape(shapes[key]).numpy()
+        np.testing.assert_allclose(resampled[key], expected, 1e-5, 1e-5)
+
+
+def test_resample_leaves_what_fits_and_what_size_does_not_explain() -> None:
+    model = models.spectformer_t(**TINY_VANILLA, img_size=16)
+    start = checkpoint(model, (16, 16)) | {"extra.complex_weight": np.zeros((2, 2, 3, 2))}
+    same = spectformer.resample(start, abstract(model, (16, 16)))
+    assert all(same[key] is value for key, value in start.items())
+    wider = models.spectformer_t(**TINY_VANILLA | {"embed_dim": 16}, img_size=32)
+    same = spectformer.resample(start, abstract(wider, (32, 32)))
+    assert all(same[key] is value for key, value in start.items())
+
+
+def test_resample_without_a_grid() -> None:
+    model = models.spectformer_t(**TINY_VANILLA, img_size=16)
+    message = (
+        r"^resample: pos_embed needs a complex_weight whose rows divide it evenly, "
+        r"got positions=9, rows=0\.$"
+    )
+    with pytest.raises(ValueError, match=message):
+        spectformer.resample({"pos_embed": np.zeros((1, 9, 8))}, abstract(model, (16, 16)))
+
+
+def vanilla_twin(torch: Any, x: Any, p: dict[str, Any], depth: int, heads: int) -> Any:
+    """The vanilla architecture as functions of PyTorch, from its description."""
+    f = torch.nn.functional
+
+    def norm(x: Any, name: str) -> Any:
+        return f.layer_norm(x, x.shape[-1:], p[f"{name}.weight"], p[f"{name}.bias"], 1e-6)
+
+    def linear(x: Any, name: str) -> Any:
+        return f.linear(x, p[f"{name}.weight"], p[f"{name}.bias"])
+
+    def mlp(x: Any, name: str) -> Any:
+        return linear(f.gelu(linear(x, f"{name}.fc1")), f"{name}.fc2")
+
+    def gate(x: Any, name: str) -> Any:
+        weight = torch.view_as_complex(p[f"{name}.complex_weight"])
+        images = x.reshape(len(x), *grid, -1)
+        spectrum = torch.fft.rfft2(images, dim=(1, 2), norm="ortho") * weight
+        y = torch.fft.irfft2(spectrum, s=grid, dim=(1, 2), norm="ortho")
+        return y.reshape(x.shape)
+
+    def attention(x: Any, name: str) -> Any:
+        shape = (len(x), -1, heads, x.shape[-1] // heads)
+        q, k, v = (
+            y.reshape(shape).transpose(1, 2) for y in linear(x, f"{name}.qkv").chunk(3, dim=-1)
+        )
+        y = f.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
+        return linear(y, f"{name}.proj")
+
+    weight = p["patch_embed.proj.weight"]
+    images = f.conv2d(x, weight, p["patch_embed.proj.bias"], weight.shape[2:])
+    grid = images.shape[2:]
+    x = images.flatten(2).transpose(1, 2) + p["pos_embed"]
+    for i in range(depth):
+        name = f"blocks.{i}"
+        if i < 4:
+            x = x + mlp(norm(gate(norm(x, f"{name}.norm1"), f"{name}.filter"), f"{name}.norm2"),
+                        f"{name}.mlp")  # fmt: skip
+        else:
+            x = x + attention(norm(x, f"{name}.norm1"), f"{name}.attn")
+            x = x + mlp(norm(x, f"{name}.norm2"), f"{name}.mlp")
+    return linear(norm(x, "norm").mean(1), "head")
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("size", [(16, 16), (12, 20)])
+def test_vanilla_is_its_twin(size: tuple[int, int], x64: None) -> None:
+    torch = pytest.importorskip("torch")
+    model = spectformer_vanilla.SpectFormer(img_size=size, **TINY_VANILLA)
+    start = {k: x.astype(np.float64) for k, x in checkpoint(model, size).items()}
+    like = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, jnp.float64), abstract(model, size)
+    )
+    x = normal(0, 2, *size, 3)
+    y = model.apply(jaxcnn.to_variables(start, like), jnp.asarray(x))
+    p = {k: torch.tensor(v) for k, v in start.items()}
+    expected = vanilla_twin(torch, torch.tensor(x.transpose(0, 3, 1, 2)), p, 6, 2)
+    np.testing.assert_allclose(y, expected.numpy(), 1e-9, 1e-9)
+
+
+def test_vanilla_prints_as_the_origin() -> None:
+    lines = jaxcnn.torch_repr(models.spectformer_t(), (1, 224, 224, 3)).splitlines()
+    assert "    (0-3): 4 x Block(" in lines
+    assert "    (4-11): 8 x Block_attention(" in lines
+    top = [line.split(":")[0].strip() for line in lines if line[:3] == "  ("]
+    assert top == [
+        *("(patch_embed)", "(pos_drop)", "(blocks)", "(norm)"),
+        *("(pre_logits)", "(head)", "(final_dropout)"),
+    ]
+
+
+def test_vanilla_dropout() -> None:
+    """Each of its places draws: the embedding, attention, its projection, and the layers."""
+    model = models.spectformer_t(**TINY_VANILLA, img_size=8, drop_rate=0.5)
+    x = jnp.asarray(normal(0, 2, 8, 8, 3), jnp.float32)
+    variables = random_variables(model, x)
+    _, names = outputs_of(model, variables, x, train=True, rngs={"dropout": KEY})
+    for name in ("pos_drop", "blocks.0.mlp.drop", "blocks.5.attn.attn_drop"):
+        assert 0.2 < float(np.mean(names[name] == 0)) < 0.8
+    assert 0.2 < float(np.mean(names["blocks.5.attn.proj_drop"] == 0)) < 0.8
+    plain = models.spectformer_t(**TINY_VANILLA, img_size=8)
+    assert jnp.array_equal(model.apply(variables, x), plain.apply(variables, x))
