@@ -76,8 +76,8 @@ def test_inspect(
     lines = capsys.readouterr().out.splitlines()
     assert lines[:3] == [
         f"{path}: torch-zip",
-        "name          shape         dtype",
-        "conv1.weight  (6, 1, 5, 5)  float32",
+        "name          shape          dtype",
+        "conv1.weight  (6, 1, 5, 5)   float32",
     ]
     assert lines[-2:] == [
         "10 arrays, 44,171 parameters, 176,684 bytes",
@@ -198,7 +198,7 @@ def test_an_error_is_one_line(
     with pytest.raises(SystemExit, match="2"):
         call(monkeypatch, "summary", "lenett", "--shape", "28", "28", "1")
     error = capsys.readouterr().err
-    close = "close names: ['lenet', 'lenet_relu']"
+    close = "close names: ['lenet', 'alexnet', 'googlenet']"
     assert error == f"error: create: unknown model, got name='lenett'; {close}.\n"
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
+import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +184,42 @@ def test_only_what_is_asked_for_is_read(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(torch_zip(root))
     assert list(jaxcnn.read_state_dict(path)) == ["w", "b"]
+
+
+def test_records_are_aligned(tmp_path: Path) -> None:
+    """torch.load(mmap=True) looks into them."""
+    path = tmp_path / "model.pt"
+    jaxcnn.write_state_dict(path, ARRAYS)
+    with zipfile.ZipFile(path) as archive, path.open("rb") as file:
+        assert archive.testzip() is None
+        for entry in archive.infolist():
+            assert entry.compress_type == zipfile.ZIP_STORED
+            file.seek(entry.header_offset + 26)
+            start = file.tell() + 4 + sum(struct.unpack("<2H", file.read(4)))
+            assert start % 64 == 0, entry.filename
+
+
+@pytest.mark.parametrize("make", [*ENDINGS, "legacy"])
+def test_memory(make: str, tmp_path: Path) -> None:
+    """Arrays are read into place and written one by one."""
+    arrays = {str(i): np.full(2**20, i, np.float32) for i in range(8)}
+    path = tmp_path / ("model.pt" if make == "legacy" else f"model{make}")
+    tracemalloc.start()
+    if make == "legacy":
+        held = {key: x.tobytes() for key, x in arrays.items()}
+        root = {k: tensor((2**20,), (1,), 0, storage(k, "FloatStorage", 2**20)) for k in arrays}
+        path.write_bytes(legacy(root, held))
+        del held
+    else:
+        jaxcnn.write_state_dict(path, arrays)
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    back = jaxcnn.read_state_dict(path)
+    peak = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    assert 2**25 <= peak < 1.2 * 2**25
+    assert all((back[key] == x).all() for key, x in arrays.items())
 
 
 def test_stored_and_deflated_npz(tmp_path: Path) -> None:
