@@ -98,7 +98,10 @@ def create(name: str, *, features_only: bool | Sequence[str] = False, **override
 
 
 def _builder(name: str) -> Callable[..., nn.Module]:
-    return importlib.import_module(f"{__name__}.{_FILES[name]}").VARIANTS[name]
+    variants = importlib.import_module(f"{__name__}.{_FILES[name]}").VARIANTS
+    # Importing a file named as its model, such as alexnet, put the file in the function's place.
+    globals().update(variants)
+    return variants[name]
 
 
 def __getattr__(name: str) -> Callable[..., nn.Module]:

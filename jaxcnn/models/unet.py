@@ -98,7 +98,10 @@ class UNet(flax.linen.Module):
       in_channels: Channels of the input.
 
     Shape:
-      `(n, h, w, in_channels)` -> `(n, h, w, num_classes)`; h and w at least 16.
+      `(n, h, w, in_channels)` -> `(n, h, w, num_classes)`.
+
+    Raises:
+      ValueError: If the image is less than 16 pixels high or wide.
 
     Source: Ronneberger et al., 2015.
 

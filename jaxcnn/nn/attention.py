@@ -282,6 +282,13 @@ class SimplifiedScaledDotProductAttention(nn.Module):
             self.dropout if train else 0.0,
             rng=self.make_rng("dropout") if train and 0 < self.dropout < 1 else None,
         )
-        dtypes = {"dtype": self.dtype, "param_dtype": self.param_dtype}
-        start = {"weight_init": init.normal(0.0, 0.001), "bias_init": init.zeros()}
-        return Linear(self.d_model, self.d_model, **dtypes, **start, name="fc_o")(y)
+        fc_o = Linear(
+            self.d_model,
+            self.d_model,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+            weight_init=init.normal(0.0, 0.001),
+            bias_init=init.zeros(),
+            name="fc_o",
+        )
+        return fc_o(y)

@@ -13,6 +13,7 @@ from flax.linen.dtypes import promote_dtype
 from flax.typing import Dtype
 
 from jaxcnn import functional as F
+from jaxcnn import init
 from jaxcnn._checks import check, check_type, is_int
 from jaxcnn.functional.conv_transpose import check_output_padding
 from jaxcnn.nn.conv import as_images, check_settings, parameters, settings

@@ -24,8 +24,8 @@ Random weights with randomised scales, biases and running statistics; images of 
 float32) and after a training forward pass with batches of 4 (against torch's float64; `statistics`:
 the worst running mean or variance). Batch norm over few values amplifies rounding, so that a
 float32 training pass may exceed 1e-5 where PyTorch's own float32 does; float64 shows that the
-function is the same. Keys, shapes, parameter counts and printed trees are equal for every model, and
-.pt and .safetensors files return from the round trip bit by bit.
+function is the same. Keys, shapes, parameter counts and printed trees are equal for every model,
+and .pt and .safetensors files return from the round trip bit by bit.
 
 Made by `pytest -m torchvision --full --junitxml=models.xml tests/models` and
 `python -m tests.models.report models.xml`; {passed} of {total} tests passed.

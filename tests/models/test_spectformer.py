@@ -545,9 +545,7 @@ def test_vanilla_is_its_twin(size: tuple[int, int], x64: None) -> None:
     torch = pytest.importorskip("torch")
     model = spectformer_vanilla.SpectFormer(img_size=size, **TINY_VANILLA)
     start = {k: x.astype(np.float64) for k, x in checkpoint(model, size).items()}
-    like = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, jnp.float64), abstract(model, size)
-    )
+    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, jnp.float64), abstract(model, size))
     x = normal(0, 2, *size, 3)
     y = model.apply(jaxcnn.to_variables(start, like), jnp.asarray(x))
     p = {k: torch.tensor(v) for k, v in start.items()}

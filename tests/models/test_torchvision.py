@@ -120,9 +120,7 @@ def test_round_trip(measured: str, ending: str, torchvision: Any, tmp_path: Path
     back = tmp_path / f"ours.{ending}"
     jaxcnn.write_state_dict(back, jaxcnn.to_state_dict(variables))
     loaded = (
-        torch.load(back, weights_only=True)
-        if ending == "pt"
-        else safetensors.torch.load_file(back)
+        torch.load(back, weights_only=True) if ending == "pt" else safetensors.torch.load_file(back)
     )
     again = twins.build(torchvision, measured)
     twins.load_state(again, loaded)
