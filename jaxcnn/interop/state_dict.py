@@ -217,11 +217,11 @@ def _check_fit(
         tuple(wrong for wrong in report.mismatched if wrong[0] not in report.skipped_keys),
     )
     if problems != LoadReport():
-        left = [
+        have, want = (
             {name: _shape(x) for name, x in arrays.items() if name not in report.skipped_keys}
             for arrays in (given, wanted)
-        ]
-        hints = [*_hints(*left, rename, skip)]
+        )
+        hints = [*_hints(have, want, rename, skip)]
         if problems.missing_keys and not strict:
             hints.append("like must hold values to keep, not shapes: pass model.init(...)")
         text = dataclasses.replace(problems, notes=tuple(hints))

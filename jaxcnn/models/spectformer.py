@@ -118,8 +118,8 @@ class DWConv(flax.linen.Module):
 
     def setup(self) -> None:
         # Fan in is the origin's fan out divided by the groups.
-        start = {"weight_init": init.kaiming_normal(nonlinearity="relu")}
-        self.dwconv = Conv2d(self.dim, self.dim, 3, 1, 1, groups=self.dim, **start)
+        start = init.kaiming_normal(nonlinearity="relu")
+        self.dwconv = Conv2d(self.dim, self.dim, 3, 1, 1, groups=self.dim, weight_init=start)
 
     def __call__(self, x: Any) -> jax.Array:
         return self.dwconv(x)
@@ -279,7 +279,7 @@ class SpectFormer(flax.linen.Module):
     norm_layer: Layer = LayerNorm
     depths: Sequence[int] = (3, 4, 6, 3)
     token_label: bool = True
-    img_size: int | Sequence[int] = 224
+    img_size: Any = 224
     fold: str | None = dataclasses.field(default=None, kw_only=True)
     in_channels: int = dataclasses.field(default=3, kw_only=True)
 

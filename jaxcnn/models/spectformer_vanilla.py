@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -185,7 +184,7 @@ class SpectFormer(flax.linen.Module):
       (1, 1000)
     """
 
-    img_size: int | Sequence[int] = 224
+    img_size: Any = 224
     patch_size: int = 16
     num_classes: int = 1000
     embed_dim: int = 768

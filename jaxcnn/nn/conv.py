@@ -182,7 +182,7 @@ def as_images(layer: Any, x: Any, n: int) -> jax.Array:
 
 
 def parameters(layer: Any, *channels: int) -> tuple[jax.Array, jax.Array | None]:
-    """The weight `(*channels, *kernel)` and the bias; where the layer names no initialiser, PyTorch's."""
+    """The weight `(*channels, *kernel)` and the bias, by default as PyTorch initialises them."""
     shape = (*channels, *layer.kernel_size)
     weight_init = layer.weight_init or init.default_weight
     weight = layer.param("weight", weight_init, shape, layer.param_dtype)
