@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import sys
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -98,10 +100,7 @@ def create(name: str, *, features_only: bool | Sequence[str] = False, **override
 
 
 def _builder(name: str) -> Callable[..., nn.Module]:
-    variants = importlib.import_module(f"{__name__}.{_FILES[name]}").VARIANTS
-    # Importing a file named as its model, such as alexnet, put the file in the function's place.
-    globals().update(variants)
-    return variants[name]
+    return importlib.import_module(f"{__name__}.{_FILES[name]}").VARIANTS[name]
 
 
 def __getattr__(name: str) -> Callable[..., nn.Module]:
@@ -112,3 +111,14 @@ def __getattr__(name: str) -> Callable[..., nn.Module]:
 
 def __dir__() -> list[str]:
     return [*__all__, *list_models()]
+
+
+class _Package(types.ModuleType):
+    """Keeps a file that is named as its model, such as alexnet, out of the function's place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _FILES:
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -241,7 +241,7 @@ def test_the_error_says_what_to_try(change: Any, classes: int, resnet: Any) -> N
     arrays = jaxcnn.to_state_dict(resnet)
     arrays |= {"fc.weight": np.zeros((classes, 512)), "fc.bias": np.zeros(classes)}
     arrays["layer1.0.bn2.bias"] = np.arange(64)  # not the norm's weight
-    theirs = {change(name): x for name, x in arrays.items()}
+    theirs = {change(name): arrays[name] for name in reversed(arrays)}
     with pytest.raises(ValueError, match=r"try rename={.*}: 10[02] of 102 names fit") as error:
         jaxcnn.to_variables(theirs, resnet)
     arguments = suggested(error.value)
