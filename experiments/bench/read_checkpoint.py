@@ -3,8 +3,10 @@
 python experiments/bench/read_checkpoint.py
     Writes one state_dict as .pt and .safetensors into a temporary folder, reads each with both
     contestants in turn, each in its own process, and prints the medians and ratios of the time and
-    of the growth of the process's peak memory. Needs `pip install torch`. On two cores, 500 MB:
-    TABLE
+    of the growth of the process's peak memory. Needs `pip install torch`. On two cores, 500 MB,
+    in two minutes: the .pt in 1.16 times the time of torch.load (which checks no CRC) and 1.00
+    times its size in memory, as torch; the .safetensors in 1.44 times the time of the library, but
+    in 1.00 times its size where the library takes 2.00.
 """
 
 from __future__ import annotations

@@ -82,10 +82,6 @@ def _is_state_dict(value: Any) -> bool:
     return 0 < len(_mapping(value)) <= 2 * len(_tensors(value))
 
 
-def _is_optimizer(value: Any) -> bool:
-    return {"state", "param_groups"} <= _mapping(value).keys()
-
-
 def _at(root: Any, key: str, limits: Limits) -> Any:
     """The entry under a dotted key; names of entries may have dots themselves."""
     value, rest = root, key
@@ -103,11 +99,11 @@ def _at(root: Any, key: str, limits: Limits) -> Any:
 def _search(start: Any, limits: Limits) -> list[tuple[str, Any]]:
     """The modules and state_dicts under wrapper names with their paths, each object once."""
     found, seen = [], {id(start)}
-    queue = [("", start)] * (not _is_optimizer(start))
+    queue = [("", start)]
     for path, value in queue:
         for name in _WRAPPERS:
             inner = _mapping(value).get(name)
-            if id(inner) in seen or not isinstance(inner, dict | Inert) or _is_optimizer(inner):
+            if id(inner) in seen or not isinstance(inner, dict | Inert):
                 continue
             seen.add(id(inner))
             inner_path = f"{path}.{name}".removeprefix(".")
@@ -124,7 +120,7 @@ def _candidates(entries: Mapping[Any, Any]) -> list[tuple[str, Any]]:
     for name, x in entries.items():
         if isinstance(name, str) and isinstance(x, dict | Inert) and id(x) not in seen:
             seen.add(id(x))
-            if not _is_optimizer(x) and (_module(x) is not None or _is_state_dict(x)):
+            if _module(x) is not None or _is_state_dict(x):
                 found.append((name, x))
     return found
 
@@ -208,7 +204,7 @@ def _failure(start: Any, paths: list[str]) -> Refused:
         fix = f"choose one, such as key={paths[0]!r}"
         return Refused("the file must hold one state_dict", fix, candidates=paths)
     rule = "the file must hold a state_dict"
-    if _is_optimizer(start):
+    if {"state", "param_groups"} <= _mapping(start).keys():
         return Refused(rule, holds="the state of an optimizer")
     if names := [name for name, _ in _candidates(_mapping(start))]:
         fix = f"choose one, such as key={names[0]!r}"
