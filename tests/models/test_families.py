@@ -57,6 +57,7 @@ def channels_first(y: Any) -> Any:
 @pytest.mark.torch
 @pytest.mark.parametrize("name", TWINS)
 def test_keys_shapes_and_printed_tree(name: str) -> None:
+    pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
     make, build, size = TWINS[name]
     ours, theirs = make(), build()
     expected = {key: tuple(x.shape) for key, x in theirs.state_dict().items()}
@@ -70,6 +71,7 @@ def test_keys_shapes_and_printed_tree(name: str) -> None:
 @pytest.mark.torch
 @pytest.mark.parametrize("name", TWINS)
 def test_evaluation_and_training(name: str) -> None:
+    pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
     make, build, size = TWINS[name]
     ours, theirs, x = make(), build(), image(size[:2], 4)[..., : size[2]]
     randomise(theirs)
