@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcnn._checks import check
-from jaxcnn.interop._checkpoint import TORCH_DTYPES
+from jaxcnn.interop.files.checkpoint import TORCH_DTYPES
 
 
 def as_array(where: str, name: str, value: Any) -> np.ndarray:

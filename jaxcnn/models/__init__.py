@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import sys
-import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,7 +17,7 @@ from jaxcnn.models.features import FeatureExtractor
 
 __all__ = ["FeatureExtractor", "create", "list_models"]
 
-# The models of each file; its VARIANTS builds them.
+# The models of each file of families/; its VARIANTS builds them.
 _FAMILIES = {
     "alexnet": ("alexnet",),
     "cifar10_quick": ("cifar10_quick",),
@@ -100,7 +98,7 @@ def create(name: str, *, features_only: bool | Sequence[str] = False, **override
 
 
 def _builder(name: str) -> Callable[..., nn.Module]:
-    return importlib.import_module(f"{__name__}.{_FILES[name]}").VARIANTS[name]
+    return importlib.import_module(f"{__name__}.families.{_FILES[name]}").VARIANTS[name]
 
 
 def __getattr__(name: str) -> Callable[..., nn.Module]:
@@ -111,14 +109,3 @@ def __getattr__(name: str) -> Callable[..., nn.Module]:
 
 def __dir__() -> list[str]:
     return [*__all__, *list_models()]
-
-
-class _Package(types.ModuleType):
-    """Keeps a file that is named as its model, such as alexnet, out of the function's place."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in _FILES:
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -12,7 +12,7 @@ import pytest
 
 import jaxcnn
 from jaxcnn.interop import CheckpointError, read_checkpoint
-from jaxcnn.interop._checkpoint import TORCH_DTYPES
+from jaxcnn.interop.files.checkpoint import TORCH_DTYPES
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.torch

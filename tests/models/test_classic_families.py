@@ -13,11 +13,11 @@ import pytest
 import jaxcnn
 from jaxcnn import models
 from jaxcnn._names import named_leaves
-from jaxcnn.models.densenet import DenseNet
-from jaxcnn.models.googlenet import GoogLeNet, GoogLeNetOutputs
-from jaxcnn.models.inception import Inception3, InceptionOutputs
-from jaxcnn.models.squeezenet import SqueezeNet
-from jaxcnn.models.vgg import VGG
+from jaxcnn.models.families.densenet import DenseNet
+from jaxcnn.models.families.googlenet import GoogLeNet, GoogLeNetOutputs
+from jaxcnn.models.families.inception import Inception3, InceptionOutputs
+from jaxcnn.models.families.squeezenet import SqueezeNet
+from jaxcnn.models.families.vgg import VGG
 
 KEY = jax.random.key(0)
 

@@ -15,9 +15,9 @@ import pytest
 import jaxcnn
 from jaxcnn import models
 from jaxcnn._names import named_leaves
-from jaxcnn.models.cifar_resnet import ResNet
-from jaxcnn.models.convnext import CNBlock, ConvNeXt
-from jaxcnn.models.regnet import RegNet
+from jaxcnn.models.families.cifar_resnet import ResNet
+from jaxcnn.models.families.convnext import CNBlock, ConvNeXt
+from jaxcnn.models.families.regnet import RegNet
 
 from . import twins
 from .torchvision_twins import image, randomise, relative_error, run, worst_statistic

@@ -15,14 +15,14 @@ from flax.errors import InvalidRngError
 import jaxcnn
 from jaxcnn import models, nn
 from jaxcnn._names import named_leaves
-from jaxcnn.models.efficientnet import EfficientNet, FusedMBConv, MBConv, MBConvConfig
-from jaxcnn.models.mnasnet import MNASNet
-from jaxcnn.models.mobilenet_v2 import InvertedResidual as V2Block
-from jaxcnn.models.mobilenet_v2 import MobileNetV2
-from jaxcnn.models.mobilenet_v3 import InvertedResidual as V3Block
-from jaxcnn.models.mobilenet_v3 import InvertedResidualConfig, MobileNetV3
-from jaxcnn.models.shufflenet import InvertedResidual as ShuffleBlock
-from jaxcnn.models.shufflenet import ShuffleNetV2
+from jaxcnn.models.families.efficientnet import EfficientNet, FusedMBConv, MBConv, MBConvConfig
+from jaxcnn.models.families.mnasnet import MNASNet
+from jaxcnn.models.families.mobilenet_v2 import InvertedResidual as V2Block
+from jaxcnn.models.families.mobilenet_v2 import MobileNetV2
+from jaxcnn.models.families.mobilenet_v3 import InvertedResidual as V3Block
+from jaxcnn.models.families.mobilenet_v3 import InvertedResidualConfig, MobileNetV3
+from jaxcnn.models.families.shufflenet import InvertedResidual as ShuffleBlock
+from jaxcnn.models.families.shufflenet import ShuffleNetV2
 
 from . import torchvision_twins as twins
 

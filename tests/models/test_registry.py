@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -123,12 +122,6 @@ def test_unknown_model(name: str, close: str) -> None:
     message = f"^create: unknown model, got name='{name}'; close names: {close}"
     with pytest.raises(ValueError, match=message):
         models.create(name)
-
-
-def test_a_file_does_not_take_the_place_of_its_model() -> None:
-    importlib.import_module("jaxcnn.models.unet")
-    assert models.unet(num_classes=3).num_classes == 3
-    assert models.create("unet", num_classes=4).num_classes == 4
 
 
 def test_unknown_attribute() -> None:

@@ -12,7 +12,7 @@ import pickletools
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
-from jaxcnn.interop._checkpoint import Limits, Refused, require
+from jaxcnn.interop.files.checkpoint import Limits, Refused, require
 
 _PUSH = frozenset(
     (

@@ -13,7 +13,7 @@ import jax
 import jaxcnn.nn as nn
 from jaxcnn import init
 from jaxcnn._checks import check
-from jaxcnn.models._blocks import (
+from jaxcnn.models.families._blocks import (
     Conv2dNormActivation,
     Layer,
     SqueezeExcitation,

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxcnn.interop._checkpoint import TORCH_DTYPES, Refused, require
-from jaxcnn.interop._pickle import Inert, Name, as_key
+from jaxcnn.interop.files.checkpoint import TORCH_DTYPES, Refused, require
+from jaxcnn.interop.files.unpickle import Inert, Name, as_key
 
 STORAGES = {
     **{"DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16"},

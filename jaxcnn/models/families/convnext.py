@@ -13,7 +13,7 @@ import jax
 import jaxcnn.nn as nn
 from jaxcnn import init
 from jaxcnn._checks import check
-from jaxcnn.models._blocks import Layer, StochasticDepth
+from jaxcnn.models.families._blocks import Layer, StochasticDepth
 
 _WEIGHT = init.trunc_normal(std=0.02)
 _conv = partial(nn.Conv2d, weight_init=_WEIGHT, bias_init=init.zeros())

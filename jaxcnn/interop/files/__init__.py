@@ -10,14 +10,20 @@ from typing import BinaryIO
 import numpy as np
 
 from jaxcnn._files import write_atomically
-from jaxcnn.interop._checkpoint import Checkpoint, CheckpointError, Limits, Refused, require
-from jaxcnn.interop._find import find_state_dict, strip_prefixes
-from jaxcnn.interop._npz import read_npz, write_npz
-from jaxcnn.interop._safetensors import CODES, read_safetensors, write_safetensors
-from jaxcnn.interop._sniff import describe
-from jaxcnn.interop._torch import check_native, is_legacy, materialise, open_legacy, open_zip
-from jaxcnn.interop._torch_write import can_write_torch, write_torch
-from jaxcnn.interop._zip import Archive
+from jaxcnn.interop.files.archive import Archive
+from jaxcnn.interop.files.checkpoint import Checkpoint, CheckpointError, Limits, Refused, require
+from jaxcnn.interop.files.find import find_state_dict, strip_prefixes
+from jaxcnn.interop.files.npz import read_npz, write_npz
+from jaxcnn.interop.files.safetensors import CODES, read_safetensors, write_safetensors
+from jaxcnn.interop.files.sniff import describe
+from jaxcnn.interop.files.torch_read import (
+    check_native,
+    is_legacy,
+    materialise,
+    open_legacy,
+    open_zip,
+)
+from jaxcnn.interop.files.torch_write import can_write_torch, write_torch
 
 __all__ = [
     "Checkpoint",

@@ -13,7 +13,7 @@ import jax
 import jaxcnn.nn as nn
 from jaxcnn import init
 from jaxcnn._checks import check, check_int
-from jaxcnn.models._blocks import (
+from jaxcnn.models.families._blocks import (
     FAN_OUT,
     Conv2dNormActivation,
     Layer,

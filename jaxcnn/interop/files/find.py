@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from jaxcnn.interop._checkpoint import Limits, Refused, require
-from jaxcnn.interop._pickle import Inert, Name
-from jaxcnn.interop._rebuild import is_array
+from jaxcnn.interop.files.checkpoint import Limits, Refused, require
+from jaxcnn.interop.files.rebuild import is_array
+from jaxcnn.interop.files.unpickle import Inert, Name
 
 # Under these names training scripts keep the model. None of them is an optimizer's.
 _WRAPPERS = (

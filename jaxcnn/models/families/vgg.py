@@ -15,7 +15,7 @@ import jaxcnn.nn as nn
 from jaxcnn import init
 from jaxcnn._checks import check
 from jaxcnn.layout import flatten
-from jaxcnn.models._blocks import FAN_OUT
+from jaxcnn.models.families._blocks import FAN_OUT
 
 _WIDTHS = (64, 128, 256, 512, 512)
 _conv = partial(nn.Conv2d, weight_init=FAN_OUT, bias_init=init.zeros())

@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jaxcnn.interop._checkpoint import Limits, Refused, require, require_size
-from jaxcnn.interop._zip import Archive
+from jaxcnn.interop.files.archive import Archive
+from jaxcnn.interop.files.checkpoint import Limits, Refused, require, require_size
 
 # What numpy writes; evaluating the text as numpy does takes more than numbers.
 _HEADER = re.compile(

@@ -12,7 +12,14 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from jaxcnn.interop._checkpoint import TORCH_DTYPES, Limits, Refused, fill, require, require_size
+from jaxcnn.interop.files.checkpoint import (
+    TORCH_DTYPES,
+    Limits,
+    Refused,
+    fill,
+    require,
+    require_size,
+)
 
 _DTYPES = {
     code: TORCH_DTYPES[name]

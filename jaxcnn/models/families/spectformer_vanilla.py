@@ -20,8 +20,8 @@ from jaxcnn.functional.attention import (
     split_heads,
     weighted_sum,
 )
-from jaxcnn.models._blocks import Layer
-from jaxcnn.models._spectral import (
+from jaxcnn.models.families._blocks import Layer
+from jaxcnn.models.families._spectral import (
     LayerNorm,
     Linear,
     SpectralGatingNetwork,

@@ -14,7 +14,7 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-from jaxcnn.interop._checkpoint import Limits, Refused, require
+from jaxcnn.interop.files.checkpoint import Limits, Refused, require
 
 _CHUNK = 2**18  # stays in the cache for the checksum
 _STORED, _DEFLATED = 0, 8

@@ -11,10 +11,17 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from jaxcnn.interop._checkpoint import TORCH_DTYPES, Limits, Refused, fill, require, require_size
-from jaxcnn.interop._pickle import Bounded, Interpreter
-from jaxcnn.interop._rebuild import CALLS, NumpyArray, Storage, Tensor, storage
-from jaxcnn.interop._zip import Archive
+from jaxcnn.interop.files.archive import Archive
+from jaxcnn.interop.files.checkpoint import (
+    TORCH_DTYPES,
+    Limits,
+    Refused,
+    fill,
+    require,
+    require_size,
+)
+from jaxcnn.interop.files.rebuild import CALLS, NumpyArray, Storage, Tensor, storage
+from jaxcnn.interop.files.unpickle import Bounded, Interpreter
 
 _THREADS = 4
 _MAGIC = 0x1950A86A20F9469CFC6C

@@ -19,7 +19,7 @@ from jaxcnn._checks import check, check_channels, check_int, int_tuple
 from jaxcnn._names import named_leaves
 from jaxcnn.functional._numbers import widened
 from jaxcnn.functional.attention import merge_heads, split_heads
-from jaxcnn.models._blocks import FAN_OUT
+from jaxcnn.models.families._blocks import FAN_OUT
 
 # What SpectFormer starts its layers from.
 Linear = partial(nn.Linear, weight_init=init.trunc_normal(std=0.02), bias_init=init.zeros())

@@ -16,7 +16,12 @@ import numpy as np
 import jaxcnn.nn as nn
 from jaxcnn import init
 from jaxcnn._checks import check
-from jaxcnn.models._blocks import Conv2dNormActivation, Layer, SqueezeExcitation, make_divisible
+from jaxcnn.models.families._blocks import (
+    Conv2dNormActivation,
+    Layer,
+    SqueezeExcitation,
+    make_divisible,
+)
 
 
 @dataclasses.dataclass(frozen=True)

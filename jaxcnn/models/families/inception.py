@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import jaxcnn.nn as nn
 from jaxcnn import functional as F
 from jaxcnn import init
-from jaxcnn.models.googlenet import BasicConv2d, InceptionNetwork
+from jaxcnn.models.families.googlenet import BasicConv2d, InceptionNetwork
 
 _NORMAL = init.trunc_normal(std=0.1)
 

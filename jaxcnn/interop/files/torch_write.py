@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from jaxcnn.interop._checkpoint import TORCH_DTYPES
-from jaxcnn.interop._rebuild import STORAGES
-from jaxcnn.interop._safetensors import little_endian_bytes
+from jaxcnn.interop.files.checkpoint import TORCH_DTYPES
+from jaxcnn.interop.files.rebuild import STORAGES
+from jaxcnn.interop.files.safetensors import little_endian_bytes
 
 _NAMES = {dtype: name for name, dtype in TORCH_DTYPES.items()}
 # Dtypes newer than PyTorch 2.0 have no class of storage; they are written as untyped bytes.

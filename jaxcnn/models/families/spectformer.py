@@ -15,8 +15,8 @@ import numpy as np
 import jaxcnn.nn as nn
 from jaxcnn import init
 from jaxcnn._checks import check
-from jaxcnn.models._blocks import Layer
-from jaxcnn.models._spectral import (
+from jaxcnn.models.families._blocks import Layer
+from jaxcnn.models.families._spectral import (
     FOLDS,
     Conv2d,
     LayerNorm,

@@ -12,7 +12,7 @@ import jax
 import jaxcnn.nn as nn
 from jaxcnn import init
 from jaxcnn._checks import check
-from jaxcnn.models._blocks import FAN_OUT, make_divisible
+from jaxcnn.models.families._blocks import FAN_OUT, make_divisible
 
 # The paper's 0.9997 is the weight of the old value, as TensorFlow counts it.
 _BN_MOMENTUM = 1 - 0.9997
