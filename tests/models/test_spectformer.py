@@ -6,63 +6,27 @@ import hashlib
 import math
 from typing import Any
 
-import flax.linen as linen
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import jaxcnn
-from jaxcnn import init, models, nn
+from jaxcnn import models, nn
 from jaxcnn._modules import inspect_called, named_modules
 from jaxcnn._names import named_leaves
-from jaxcnn.models import _spectral, spectformer, spectformer_vanilla
+from jaxcnn.models.families import spectformer
 
-KEY = jax.random.key(0)
-TINY = {
-    "num_classes": 5,
-    "stem_hidden_dim": 4,
-    "embed_dims": (8, 16, 24, 32),
-    "num_heads": (1, 1, 3, 4),
-    "mlp_ratios": (2, 2, 2, 2),
-    "depths": (1, 2, 1, 1),
-}
-TINY_VANILLA = {"num_classes": 5, "embed_dim": 8, "depth": 6, "num_heads": 2, "patch_size": 4}
-
-
-def abstract(model: Any, size: tuple[int, int] = (224, 224)) -> Any:
-    return jax.eval_shape(model.init, KEY, jnp.zeros((2, *size, 3)))
-
-
-def normal(seed: int, *shape: int) -> np.ndarray:
-    return np.random.RandomState(seed).standard_normal(shape)
-
-
-def random_variables(model: Any, x: Any) -> Any:
-    """Variables away from their start, at which zeros and small numbers hide mistakes."""
-
-    def fill(leaf: Any) -> jax.Array:
-        if leaf.ndim > 1:
-            values = normal(1, *leaf.shape) / math.sqrt(math.prod(leaf.shape[1:]))
-        else:
-            values = 0.5 + 0.1 * normal(2, *leaf.shape)
-        return jnp.asarray(values, leaf.dtype)
-
-    return jax.tree.map(fill, jax.eval_shape(model.init, KEY, x))
-
-
-def outputs_of(model: Any, variables: Any, x: Any, **options: Any) -> tuple[Any, Any]:
-    """What the model returns, and {name: what each module returned last}."""
-    names: dict[str, Any] = {}
-
-    def keep(call: Any, args: Any, kwargs: Any, context: Any) -> Any:
-        result = call(*args, **kwargs)
-        if context.method_name == "__call__":
-            names[".".join(context.module.path)] = result
-        return result
-
-    with linen.intercept_methods(keep):
-        return model.apply(variables, x, **options), names
+from .spectformers import (
+    KEY,
+    TINY,
+    TINY_VANILLA,
+    abstract,
+    checkpoint,
+    normal,
+    outputs_of,
+    random_variables,
+)
 
 
 @pytest.mark.parametrize(
@@ -106,85 +70,6 @@ def test_published_blocks_print_in_the_origins_order() -> None:
         "  (aux_head): Linear(in_features=32, out_features=5, bias=True)",
         ")",
     ]
-
-
-@pytest.mark.parametrize("grid", [(8, 8), (6, 4), (5, 7), (1, 2)])
-def test_spectral_gate_is_numpys_transforms(grid: tuple[int, int], x64: None) -> None:
-    h, w = grid
-    x, weight = normal(0, 2, h, w, 3), normal(1, h, w // 2 + 1, 3, 2)
-    spectrum = np.fft.rfft2(x, axes=(1, 2), norm="ortho") * (weight[..., 0] + 1j * weight[..., 1])
-    expected = np.fft.irfft2(spectrum, (h, w), axes=(1, 2), norm="ortho")
-    np.testing.assert_allclose(_spectral.spectral_gate(x, weight), expected, 1e-12, 1e-12)
-
-
-@pytest.mark.torch
-@pytest.mark.parametrize("grid", [(8, 8), (5, 7)])
-def test_spectral_gate_is_pytorchs(grid: tuple[int, int], x64: None) -> None:
-    torch = pytest.importorskip("torch")
-    h, w = grid
-    x, weight, g = normal(0, 2, h, w, 3), normal(1, h, w // 2 + 1, 3, 2), normal(2, 2, h, w, 3)
-    y, vjp = jax.vjp(_spectral.spectral_gate, x, weight)
-    theirs = [torch.tensor(a, requires_grad=True) for a in (x, weight)]
-    spectrum = torch.fft.rfft2(theirs[0], dim=(1, 2), norm="ortho")
-    spectrum = spectrum * torch.view_as_complex(theirs[1])
-    expected = torch.fft.irfft2(spectrum, s=grid, dim=(1, 2), norm="ortho")
-    expected.backward(torch.tensor(g))
-    ours = (y, *vjp(jnp.asarray(g)))
-    for a, b in zip(ours, (expected.detach(), *(t.grad for t in theirs)), strict=True):
-        np.testing.assert_allclose(a, b.numpy(), 1e-11, 1e-11)
-
-
-def test_four_imaginary_parts_do_nothing(x64: None) -> None:
-    x, weight, g = normal(0, 2, 8, 6, 3), normal(1, 8, 4, 3, 2), normal(2, 2, 8, 6, 3)
-    bins = np.ix_([0, 4], [0, 3])
-    imaginary = np.zeros_like(weight)
-    imaginary[..., 1][bins] = 1
-    y, vjp = jax.vjp(lambda w: _spectral.spectral_gate(x, w), jnp.asarray(weight))
-    changed = _spectral.spectral_gate(x, weight + imaginary)
-    np.testing.assert_allclose(changed, y, 0, 1e-14)
-    gradient = np.abs(vjp(jnp.asarray(g))[0])
-    assert gradient[imaginary == 1].max() < 1e-14
-    assert gradient[imaginary == 0].min() > 1e-6
-
-
-@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
-def test_spectral_gate_is_computed_in_float32(dtype: str) -> None:
-    x, weight = jnp.asarray(normal(0, 1, 8, 8, 2), dtype), jnp.asarray(normal(1, 8, 5, 2, 2), dtype)
-    y = _spectral.spectral_gate(x, weight)
-    assert y.dtype == jnp.float32
-    wide = _spectral.spectral_gate(x.astype(jnp.float32), weight.astype(jnp.float32))
-    assert jnp.array_equal(y, wide)
-
-
-def with_dirac(gate: Any, x: jax.Array) -> Any:
-    """A gate of the variant whose convolutions hand their input on."""
-    params = gate.init(KEY, x)["params"]
-    for name in ("conv_input", "conv_output"):
-        params[name]["weight"] = init.dirac()(KEY, params[name]["weight"].shape)
-    return {"params": params | {"complex_weight": jnp.asarray(normal(3, 8, 5, gate.dim, 2))}}
-
-
-def test_the_seeds_first_stage_contains_the_published_gate() -> None:
-    """With Dirac convolutions and no bias."""
-    x = jnp.asarray(normal(0, 2, 8, 8, 64), jnp.float32)
-    gate = _spectral.SpectralGatingNetwork(64, (8, 8), "mean")
-    variables = with_dirac(gate, x)
-    expected = _spectral.spectral_gate(x, variables["params"]["complex_weight"])
-    assert jnp.array_equal(gate.apply(variables, x), expected)
-
-
-@pytest.mark.parametrize("fold", ["mean", "first"])
-def test_fold(fold: str) -> None:
-    x = jnp.asarray(normal(0, 2, 8, 8, 8), jnp.float32)
-    gate = _spectral.SpectralGatingNetwork(8, (8, 8), fold, base_dim=4)
-    variables = with_dirac(gate, x)
-    gated = _spectral.spectral_gate(x, variables["params"]["complex_weight"])
-    first, second = gated[..., :4], gated[..., 4:]
-    y = gate.apply(variables, x)
-    # A Dirac kernel from 4 to 8 channels leaves the last 4 empty.
-    expected = (first + second) / 2 if fold == "mean" else first
-    np.testing.assert_allclose(y[..., :4], expected, 1e-6, 1e-6)
-    assert not y[..., 4:].any()
 
 
 @pytest.fixture(scope="module")
@@ -232,25 +117,6 @@ def test_training_with_token_labels(tiny: Any) -> None:
         np.testing.assert_array_equal(labels, back.reshape(3, 12, 5))
         np.testing.assert_array_equal(logits, names["head"])
     assert sum(bottom > top and right > left for top, left, bottom, right in boxes) > 1
-
-
-def test_boxes() -> None:
-    """Side 7 * sqrt(u) rounded down, half of it on either side of any pixel, cut at the edge."""
-    keys = jax.random.split(KEY, 20_000)
-    boxes = np.asarray(jax.vmap(lambda key: _spectral.draw_box(key, (7, 14)))(keys))
-    low, high = boxes[:, :2], boxes[:, 2:]
-    assert low.min() == 0
-    assert high.max(0).tolist() == [7, 14]
-    assert (low <= high).all()
-    # u < (2/7)^2 makes the half of the first side 0, u < (4/7)^2 at most 1, u < (6/7)^2 at most 2.
-    heights = high[:, 0] - low[:, 0]
-    assert abs(np.mean(heights == 0) - (2 / 7) ** 2) < 0.01
-    # Of half 3, the centres 3 and 4 leave all six rows.
-    assert abs(np.mean(heights == 6) - (1 - (6 / 7) ** 2) * 2 / 7) < 0.01
-    # Both sides have the same u: 14 * sqrt(u) < 2 where 7 * sqrt(u) < 1.
-    assert abs(np.mean(high[:, 1] == low[:, 1]) - 1 / 49) < 0.01
-    centres = (low + high)[heights == 2] / 2
-    assert set(centres[:, 0]) == {1, 2, 3, 4, 5, 6}
 
 
 def test_token_label_loss() -> None:
@@ -431,23 +297,6 @@ def test_image_errors(name: str, shape: tuple[int, ...], message: str) -> None:
         jax.eval_shape(model.init, KEY, jnp.zeros(shape))
 
 
-@pytest.mark.parametrize(
-    ("x", "weight", "message"),
-    [
-        ((4, 4, 2), (4, 3, 2, 2), r"x must be \(n, h, w, c\), got shape=\(4, 4, 2\)"),
-        ((1, 4, 4, 2), (4, 4, 2, 2), r"complex_weight must be .* = \(4, 3, 2, 2\), got shape="),
-    ],
-)
-def test_spectral_gate_errors(x: Any, weight: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=f"^spectral_gate: {message}"):
-        _spectral.spectral_gate(jnp.zeros(x), jnp.zeros(weight))
-
-
-def checkpoint(model: Any, size: tuple[int, int]) -> dict[str, np.ndarray]:
-    shapes = named_leaves("test", abstract(model, size)).items()
-    return {k: normal(i, *x.shape).astype(x.dtype) for i, (k, x) in enumerate(shapes)}
-
-
 @pytest.mark.torch
 @pytest.mark.parametrize(
     ("name", "options", "old", "new"),
@@ -499,84 +348,3 @@ def test_resample_without_a_grid() -> None:
     )
     with pytest.raises(ValueError, match=message):
         spectformer.resample({"pos_embed": np.zeros((1, 9, 8))}, abstract(model, (16, 16)))
-
-
-def vanilla_twin(torch: Any, x: Any, p: dict[str, Any], depth: int, heads: int) -> Any:
-    """The vanilla architecture as functions of PyTorch, from its description."""
-    f = torch.nn.functional
-
-    def norm(x: Any, name: str) -> Any:
-        return f.layer_norm(x, x.shape[-1:], p[f"{name}.weight"], p[f"{name}.bias"], 1e-6)
-
-    def linear(x: Any, name: str) -> Any:
-        return f.linear(x, p[f"{name}.weight"], p[f"{name}.bias"])
-
-    def mlp(x: Any, name: str) -> Any:
-        return linear(f.gelu(linear(x, f"{name}.fc1")), f"{name}.fc2")
-
-    def gate(x: Any, name: str) -> Any:
-        weight = torch.view_as_complex(p[f"{name}.complex_weight"])
-        images = x.reshape(len(x), *grid, -1)
-        spectrum = torch.fft.rfft2(images, dim=(1, 2), norm="ortho") * weight
-        y = torch.fft.irfft2(spectrum, s=grid, dim=(1, 2), norm="ortho")
-        return y.reshape(x.shape)
-
-    def attention(x: Any, name: str) -> Any:
-        shape = (len(x), -1, heads, x.shape[-1] // heads)
-        q, k, v = (
-            y.reshape(shape).transpose(1, 2) for y in linear(x, f"{name}.qkv").chunk(3, dim=-1)
-        )
-        y = f.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.shape)
-        return linear(y, f"{name}.proj")
-
-    weight = p["patch_embed.proj.weight"]
-    images = f.conv2d(x, weight, p["patch_embed.proj.bias"], weight.shape[2:])
-    grid = images.shape[2:]
-    x = images.flatten(2).transpose(1, 2) + p["pos_embed"]
-    for i in range(depth):
-        name = f"blocks.{i}"
-        if i < 4:
-            x = x + mlp(norm(gate(norm(x, f"{name}.norm1"), f"{name}.filter"), f"{name}.norm2"),
-                        f"{name}.mlp")  # fmt: skip
-        else:
-            x = x + attention(norm(x, f"{name}.norm1"), f"{name}.attn")
-            x = x + mlp(norm(x, f"{name}.norm2"), f"{name}.mlp")
-    return linear(norm(x, "norm").mean(1), "head")
-
-
-@pytest.mark.torch
-@pytest.mark.parametrize("size", [(16, 16), (12, 20)])
-def test_vanilla_is_its_twin(size: tuple[int, int], x64: None) -> None:
-    torch = pytest.importorskip("torch")
-    model = spectformer_vanilla.SpectFormer(img_size=size, **TINY_VANILLA)
-    start = {k: x.astype(np.float64) for k, x in checkpoint(model, size).items()}
-    like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, jnp.float64), abstract(model, size))
-    x = normal(0, 2, *size, 3)
-    y = model.apply(jaxcnn.to_variables(start, like), jnp.asarray(x))
-    p = {k: torch.tensor(v) for k, v in start.items()}
-    expected = vanilla_twin(torch, torch.tensor(x.transpose(0, 3, 1, 2)), p, 6, 2)
-    np.testing.assert_allclose(y, expected.numpy(), 1e-9, 1e-9)
-
-
-def test_vanilla_prints_as_the_origin() -> None:
-    lines = jaxcnn.torch_repr(models.spectformer_t(), (1, 224, 224, 3)).splitlines()
-    assert "    (0-3): 4 x Block(" in lines
-    assert "    (4-11): 8 x Block_attention(" in lines
-    top = [line.split(":")[0].strip() for line in lines if line[:3] == "  ("]
-    assert top == [
-        *("(patch_embed)", "(pos_drop)", "(blocks)", "(norm)"),
-        *("(pre_logits)", "(head)", "(final_dropout)"),
-    ]
-
-
-def test_vanilla_dropout() -> None:
-    """Each of its places draws: the embedding, attention, its projection, and the layers."""
-    model = models.spectformer_t(**TINY_VANILLA, img_size=8, drop_rate=0.5)
-    x = jnp.asarray(normal(0, 2, 8, 8, 3), jnp.float32)
-    variables = random_variables(model, x)
-    _, names = outputs_of(model, variables, x, train=True, rngs={"dropout": KEY})
-    for name in ("pos_drop", "blocks.0.mlp.drop", "blocks.5.attn.attn_drop"):
-        assert 0.2 < float(np.mean(names[name] == 0)) < 0.8
-    assert 0.2 < float(np.mean(names["blocks.5.attn.proj_drop"] == 0)) < 0.8
-    plain = models.spectformer_t(**TINY_VANILLA, img_size=8)
-    assert jnp.array_equal(model.apply(variables, x), plain.apply(variables, x))
