@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -27,7 +26,7 @@ from jaxcnn.cli import one_line_errors
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(train.RunSettings):
     """Settings."""
 
     recipe: Literal["seed", "tutorial"] = "seed"
@@ -38,18 +37,6 @@ class Settings:
     """Learning rate."""
     limit: int | None = None
     """Use only the first images of each split."""
-    seed: int = 0
-    """Seed of the parameters; neither program shuffles."""
-    strategy: Literal["pmap", "jit"] = "pmap"
-    """How several devices share a step (the seed's single image stays on one)."""
-    data_dir: Path | None = None
-    """Where downloaded data lies; ~/.cache/jaxcnn by default."""
-    raw_dir: Path | None = None
-    """Folder with the original files, read instead of downloading."""
-    runs: Path = Path("runs")
-    """Where the run folder is made."""
-    resume: Path | None = None
-    """A run folder to continue, with the settings that it began with."""
 
 
 def load(settings: Settings, split: str) -> data.ImageDataset:
@@ -69,6 +56,7 @@ def print_tutorial(row: dict[str, Any]) -> None:
 
 def main(settings: Settings) -> train.Evaluation:
     started = time.perf_counter()
+    settings.keep_compiled()
     seed_recipe = settings.recipe == "seed"
     test_set = load(settings, "test")
     train_set = test_set if seed_recipe else load(settings, "train")

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import tyro
@@ -38,7 +37,7 @@ D2L = Recipe("sigmoid", "avg", epochs=10, batch_size=256, lr=0.9, momentum=0.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(train.RunSettings):
     """Settings; what is None comes from the data set's recipe."""
 
     dataset: Literal["digits", "mnist", "fashion_mnist"] = "digits"
@@ -54,18 +53,6 @@ class Settings:
     """Learning rate: 0.02 for digits, 0.9 for the others."""
     momentum: float | None = None
     """0.9 for digits, 0 for the others."""
-    seed: int = 0
-    """Seed of the parameters and of the order of the images."""
-    strategy: Literal["pmap", "jit"] = "pmap"
-    """How several devices share a step."""
-    data_dir: Path | None = None
-    """Where downloaded data lies; ~/.cache/jaxcnn by default."""
-    raw_dir: Path | None = None
-    """Folder with the original files, read instead of downloading."""
-    runs: Path = Path("runs")
-    """Where the run folder is made."""
-    resume: Path | None = None
-    """A run folder to continue, with the settings that it began with."""
 
     def recipe(self) -> Recipe:
         """The data set's recipe with this object's changes."""
@@ -77,6 +64,7 @@ class Settings:
 
 def main(settings: Settings) -> train.Evaluation:
     started = time.perf_counter()
+    settings.keep_compiled()
     recipe = settings.recipe()
     train_set, test_set = (
         data.load(
@@ -86,13 +74,14 @@ def main(settings: Settings) -> train.Evaluation:
     )
     model = models.lenet(len(train_set.class_names), 1, recipe.activation, recipe.pool)
     tx = optim.sgd(recipe.lr, recipe.momentum)
-    key, weights_key = jax.random.split(jax.random.key(settings.seed))
-    state = train.create_state(model, tx, key, train_set.images[:1])
-    variables = parameters.reinitialize(
-        state.variables, weights_key, init.xavier_uniform(), r"weight$"
-    )
-    params = variables["params"]
-    state = state.replace(params=params, opt_state=tx.init(params))
+
+    def initialize(key: jax.Array, sample: jax.Array) -> dict[str, Any]:
+        key, weights_key = jax.random.split(key)
+        variables = model.init(key, sample)
+        return parameters.reinitialize(variables, weights_key, init.xavier_uniform(), r"weight$")
+
+    key = jax.random.key(settings.seed)
+    state = train.create_state(model, tx, key, train_set.images[:1], initialize=initialize)
 
     devices = train.even_devices(recipe.batch_size)
     evaluate = train.Evaluator(

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ def main() -> None:
         "convert": convert,
         "data": prepare_data,
         "parity": parity,
+        "bench": bench,
     }
     with one_line_errors():
         tyro.extras.subcommand_cli_from_dict(commands, prog="jaxcnn", description=__doc__)
@@ -186,14 +188,12 @@ def parity(
       docs: Folder for the two files.
       processes: How many run side by side; one for each processor by default.
     """
-    root = Path(jaxcnn.__file__).parents[1]
-    found = (root / "tests" / "parity" / "opinfo").is_dir()
-    check(found, "parity", "the table is in jaxcnn's source checkout", package=str(root))
+    opinfo = _checkout("parity", "tests/parity/opinfo")
     needs = ("torch", "expecttest", "hypothesis")
     missing = [name for name in needs if importlib.util.find_spec(name) is None]
     fix = 'pip install "jaxcnn[parity]"'
     check(not missing, "parity", f"PyTorch's tests need {needs}", fix, missing=missing)
-    sys.path.insert(0, str(root))
+    sys.path.insert(0, str(opinfo.parents[2]))
     report = importlib.import_module("tests.parity.opinfo.report")
     names = list(report.ENTRIES)
     unknown = sorted(set(only) - set(names))
@@ -204,6 +204,40 @@ def parity(
     print("\n".join(failures) or "every sample passes")
     print(docs / "parity.md")
     sys.exit(1 if failures else 0)
+
+
+def bench(
+    only: tuple[Literal["train", "layers", "input", "startup"], ...] = (),
+    docs: Path = Path("docs"),
+    rounds: int | None = None,
+) -> None:
+    """Run the benchmarks, and write performance.md and its figures. Needs a checkout and PyTorch.
+
+    Args:
+      only: Which benchmarks; all of them by default.
+      docs: Folder for performance.md, and for the figures in performance/.
+      rounds: Rounds of each contestant; each benchmark's own number by default.
+    """
+    folder = _checkout("bench", "experiments/bench")
+    check(rounds is None or rounds > 0, "bench", "rounds must be positive", rounds=rounds)
+    there = importlib.util.find_spec("torch") is not None
+    check(there, "bench", "PyTorch must be installed", "pip install torch", torch=None)
+    (docs / "performance").mkdir(parents=True, exist_ok=True)
+    for name in only or ("train", "layers", "input", "startup"):
+        command = [sys.executable, str(folder / f"{name}.py")]
+        command += ["--out", str(docs / "performance" / f"{name}.json")]
+        command += [] if rounds is None else ["--rounds", str(rounds)]
+        subprocess.run(command, check=True)
+    subprocess.run([sys.executable, str(folder / "report.py"), str(docs)], check=True)
+    print(docs / "performance.md")
+
+
+def _checkout(where: str, folder: str) -> Path:
+    """A folder that is in the source checkout only."""
+    root = Path(jaxcnn.__file__).parents[1]
+    found = (root / folder).is_dir()
+    check(found, where, "it is in jaxcnn's source checkout", package=str(root))
+    return root / folder
 
 
 if __name__ == "__main__":

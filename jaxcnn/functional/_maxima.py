@@ -17,17 +17,14 @@ import numpy as np
 from jax import lax
 
 from jaxcnn.functional import _cpu
-from jaxcnn.functional._windows import Window, first_maximum, pick, spread
+from jaxcnn.functional._windows import UNROLLED, Window, first_maximum, pick, spread
 
-# Taps along one axis up to which a loop over them is unrolled: longer ones fill the memory with
-# shifted copies (24 times the input for the gradient of 13x13 windows) and take long to compile.
-_UNROLLED = 8
 _NOWHERE = np.int32(np.iinfo(np.int32).max)
 
 
 def sliding_max(x: jax.Array, window: Window) -> jax.Array:
     """The maximum over sliding windows, (N, *spatial, C)."""
-    if max(window.kernel) <= _UNROLLED:
+    if max(window.kernel) <= UNROLLED:
         program = lambda x: _cpu.max_pool(x, window)
     else:
         program = lambda x: at(x, sliding_argmax(x, window))
@@ -41,7 +38,7 @@ def sliding_max(x: jax.Array, window: Window) -> jax.Array:
 @functools.partial(jax.jit, static_argnums=1)
 def sliding_argmax(x: jax.Array, window: Window) -> jax.Array:
     """The flat spatial position of the maximum of each sliding window."""
-    if max(window.kernel) > _UNROLLED:
+    if max(window.kernel) > UNROLLED:
         return argmax(x, window.positions(x.shape[1:-1]))
     value, index = lax.stop_gradient(x), _flat_positions(x)
     for axis in reversed(range(len(window.kernel))):

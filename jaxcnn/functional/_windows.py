@@ -12,6 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+# Taps along one axis up to which a loop over them is unrolled: longer ones fill the memory with
+# shifted copies (24 times the input for the gradient of 13x13 windows) and take long to compile.
+UNROLLED = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class Window:
@@ -87,22 +91,50 @@ class Window:
         Yields:
           The index into the kernel and an array (N, *output_sizes, C).
         """
-        spatial = padded.shape[1:-1]
-        sizes = dataclasses.replace(self, pads=((0, 0),) * len(spatial)).output_sizes(spatial)
+        sizes = self.unpadded().output_sizes(padded.shape[1:-1])
+        phases = self.phases(padded)
         for tap in itertools.product(*map(range, self.kernel)):
-            starts = [i * d for i, d in zip(tap, self.dilation, strict=True)]
-            stops = [
-                a + (n - 1) * s + 1 for a, n, s in zip(starts, sizes, self.stride, strict=True)
-            ]
-            yield (
-                tap,
-                lax.slice(
-                    padded,
-                    (0, *starts, 0),
-                    (padded.shape[0], *stops, padded.shape[-1]),
-                    (1, *self.stride, 1),
-                ),
-            )
+            pixels = [i * d for i, d in zip(tap, self.dilation, strict=True)]
+            phase = tuple(p % s for p, s in zip(pixels, self.stride, strict=True))
+            starts = [p // s for p, s in zip(pixels, self.stride, strict=True)]
+            stops = [start + size for start, size in zip(starts, sizes, strict=True)]
+            image = phases[phase]
+            yield tap, lax.slice(image, (0, *starts, 0), (image.shape[0], *stops, image.shape[-1]))
+
+    def unpadded(self) -> Window:
+        """The window on an array that is padded already."""
+        return dataclasses.replace(self, pads=((0, 0),) * len(self.pads))
+
+    def phases(self, padded: jax.Array) -> dict[tuple[int, ...], jax.Array]:
+        """Every stride-th pixel: {the first one along each axis, under the stride: pixels}.
+
+        The axes are split, not sliced with steps: the gradient then lays the phases beside each
+        other instead of adding up images with gaps.
+        """
+        if set(self.stride) == {1}:
+            return {(0,) * len(self.stride): padded}
+        sizes = self.unpadded().output_sizes(padded.shape[1:-1])
+        reaches = [
+            d * (k - 1) // s
+            for d, k, s in zip(self.dilation, self.kernel, self.stride, strict=True)
+        ]
+        blocks = [size + reach for size, reach in zip(sizes, reaches, strict=True)]
+        ends = [
+            (0, b * s - size, 0)
+            for b, s, size in zip(blocks, self.stride, padded.shape[1:-1], strict=True)
+        ]
+        whole = lax.pad(padded, jnp.zeros((), padded.dtype), [(0, 0, 0), *ends, (0, 0, 0)])
+        split = itertools.chain.from_iterable(zip(blocks, self.stride, strict=True))
+        n, c = padded.shape[0], padded.shape[-1]
+        found = {(): whole.reshape(n, *split, c)}
+        for axis, stride in enumerate(self.stride):
+            # The axes before have lost their phase already.
+            found = {
+                (*start, phase): lax.squeeze(pixels, (2 + axis,))
+                for start, image in found.items()
+                for phase, pixels in enumerate(lax.split(image, (1,) * stride, 2 + axis))
+            }
+        return found
 
 
 def first_maximum(x: jax.Array, window: Window, axis: int) -> tuple[jax.Array, jax.Array]:

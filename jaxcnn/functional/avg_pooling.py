@@ -10,9 +10,10 @@ from jax import lax
 from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, check_type, is_int
+from jaxcnn.functional import _cpu
 from jaxcnn.functional._numbers import widened
 from jaxcnn.functional._pooling import IntOrInts, on_batch, sliding_window
-from jaxcnn.functional._windows import Window
+from jaxcnn.functional._windows import UNROLLED, Window
 
 
 def avg_pool1d(
@@ -146,7 +147,11 @@ def _avg_pool(
 
 def sliding_sum(x: jax.Array, window: Window) -> jax.Array:
     """The sum over sliding windows; half precision sums in float32, as PyTorch does."""
-    return window.reduce(widened(x), 0.0, lax.add)
+    plain = lambda x: window.reduce(x, 0.0, lax.add)
+    if max(window.kernel) > UNROLLED:
+        return plain(widened(x))
+    fast = lambda x: _cpu.sliding_sum(x, window)
+    return lax.platform_dependent(widened(x), cpu=fast, default=plain)
 
 
 def window_sizes(

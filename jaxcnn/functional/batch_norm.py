@@ -13,8 +13,8 @@ from jax.typing import ArrayLike
 from jaxcnn._checks import check, check_floating
 from jaxcnn.functional._moments import (
     check_per_channel,
-    mean_and_variance,
     scaled_and_shifted,
+    standardized,
 )
 from jaxcnn.functional._numbers import widened
 
@@ -119,8 +119,9 @@ def batch_norm(
         count *= lax.axis_size(axis_name)
     rule = "training needs more than one value per channel"
     check(count > 1 or x.size == 0, "batch_norm", rule, shape=x.shape)
-    mean, var = mean_and_variance(wide, range(x.ndim - 1), axis_name)
-    y = _normalized(wide, mean, var, weight, bias, eps, x.dtype)
+    batch = tuple(range(x.ndim - 1))
+    y, mean, var = standardized(wide, _as_array(weight), batch, eps, axis_name)
+    y = scaled_and_shifted(y, None, bias, x.dtype)
     if running_mean is None or running_var is None:
         return y
     if x.size == 0:
@@ -220,8 +221,8 @@ def instance_norm(
     count = math.prod(x.shape[1:-1])
     rule = "an image's statistics need more than one pixel"
     check(count > 1 or x.size == 0, "instance_norm", rule, shape=x.shape)
-    mean, var = mean_and_variance(wide, range(1, x.ndim - 1))
-    y = _normalized(wide, mean, var, weight, bias, eps, x.dtype)
+    y, mean, var = standardized(wide, _as_array(weight), tuple(range(1, x.ndim - 1)), eps)
+    y = scaled_and_shifted(y, None, bias, x.dtype)
     if running_mean is None or running_var is None:
         return y
     if x.size == 0:
@@ -274,6 +275,10 @@ def _normalized(
     # One factor a channel, so that each value is multiplied once.
     factor = scale if weight is None else scale * jnp.asarray(weight)
     return scaled_and_shifted(wide - mean, factor, bias, dtype)
+
+
+def _as_array(value: ArrayLike | None) -> jax.Array | None:
+    return None if value is None else jnp.asarray(value)
 
 
 def _moved(old: ArrayLike, new: jax.Array, momentum: ArrayLike) -> jax.Array:

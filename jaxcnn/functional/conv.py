@@ -213,11 +213,9 @@ def convolve(
         )
 
     def fast(x: jax.Array, weight: jax.Array) -> jax.Array:
-        if groups > 1:
-            return plain(x, weight)
         if spacing is not None:
-            return _cpu.conv_transpose(x, weight, window, spacing)
-        return _cpu.conv(x, weight, window)
+            return _cpu.conv_transpose(x, weight, window, spacing, groups)
+        return _cpu.conv(x, weight, window, groups)
 
     def on_cpu(x: jax.Array, weight: jax.Array, *bias: jax.Array) -> jax.Array:
         # Half precision is rounded once, after the bias, as PyTorch does on CPU (but not on GPU).

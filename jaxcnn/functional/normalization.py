@@ -14,8 +14,8 @@ from jax.typing import ArrayLike
 from jaxcnn._checks import check, check_floating, check_int, check_type, is_int
 from jaxcnn.functional._moments import (
     check_per_channel,
-    mean_and_variance,
     scaled_and_shifted,
+    standardized,
 )
 from jaxcnn.functional._numbers import widened
 
@@ -65,9 +65,8 @@ def group_norm(
     values = math.prod(outer) * channels // num_groups
     check(values != 1, "group_norm", "a group must have more than one value", shape=x.shape)
     groups = widened(x).reshape(*outer, num_groups, channels // num_groups)
-    mean, var = mean_and_variance(groups, (*range(1, x.ndim - 1), x.ndim))
-    y = ((groups - mean) * lax.rsqrt(var + eps)).reshape(x.shape)
-    return scaled_and_shifted(y, weight, bias, x.dtype)
+    y, *_ = standardized(groups, None, (*range(1, x.ndim - 1), x.ndim), eps)
+    return scaled_and_shifted(y.reshape(x.shape), weight, bias, x.dtype)
 
 
 def layer_norm(
@@ -104,9 +103,8 @@ def layer_norm(
       [[-1.0, 1.0], [-1.0, 1.0]]
     """
     x, axes = _trailing("layer_norm", input, normalized_shape, weight=weight, bias=bias)
-    wide = widened(x)
-    mean, var = mean_and_variance(wide, axes)
-    return scaled_and_shifted((wide - mean) * lax.rsqrt(var + eps), weight, bias, x.dtype)
+    y, *_ = standardized(widened(x), None, axes, eps)
+    return scaled_and_shifted(y, weight, bias, x.dtype)
 
 
 def rms_norm(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
+from jax import lax
 
-from jaxcnn.data import ImageDataset, epoch_batches
+from jaxcnn._checks import check_int
+from jaxcnn.data import ImageDataset
+from jaxcnn.train.feed import AHEAD, batch_like, gather, most_steps, prefetch
 from jaxcnn.train.parallel import Devices, parallelize
 from jaxcnn.train.state import TrainState
 from jaxcnn.train.step import EvalStep
@@ -77,20 +81,24 @@ class Evaluator:
         strategy: str = "pmap",
         devices: Devices | None = None,
     ) -> None:
+        check_int("Evaluator", "batch_size", batch_size, 1)
         self.devices = list(jax.local_devices() if devices is None else devices)
         self.batch_size = batch_size
-        self.step = parallelize(step, strategy, devices=self.devices, donate=False)
+        self._step = parallelize(
+            _several(step), strategy, devices=self.devices, batch_axis=1, donate=False
+        )
 
     def __call__(self, state: TrainState, dataset: ImageDataset) -> Evaluation:
-        """Evaluates every image once; a last batch that is not full is padded and cut again."""
-        padded = self.batch_size + -self.batch_size % len(self.devices)
-        outputs: dict[str, list[np.ndarray]] = {}
-        for index in epoch_batches(len(dataset), self.batch_size, shuffle=False):
-            rows = np.resize(index, padded)
-            batch = {"image": dataset.images[rows], "label": dataset.labels[rows]}
-            for name, values in self.step(state, batch).items():
-                outputs.setdefault(name, []).append(np.asarray(values)[: len(index)])
-        joined = {name: np.concatenate(parts) for name, parts in outputs.items()}
+        """Evaluates every image once; the last batches are filled up and cut again."""
+        state, outputs = self._step.replicate(state), []
+        send = lambda rows: self._step.shard(gather(dataset, rows))
+        for batch in prefetch(send, self._dispatches(dataset)):
+            outputs.append(self._step.run(state, batch))
+            jax.block_until_ready(outputs[-1 - AHEAD : -AHEAD])
+        joined = {
+            name: np.concatenate([np.ravel(part[name]) for part in outputs])[: len(dataset)]
+            for name in outputs[0]
+        }
         return Evaluation(
             losses=joined["loss"],
             predictions=joined["prediction"],
@@ -98,3 +106,25 @@ class Evaluator:
             labels=dataset.labels,
             batch_size=self.batch_size,
         )
+
+    def compile(self, state: TrainState, dataset: ImageDataset) -> None:
+        """Compiles what a call with such a data set needs."""
+        rows = self._dispatches(dataset)[0]
+        self._step.compile(self._step.replicate(state), batch_like(dataset, rows.shape))
+
+    def _dispatches(self, dataset: ImageDataset) -> np.ndarray:
+        """Rows (dispatches, steps, batch): all of one shape, so that one program is compiled."""
+        batch = self.batch_size + -self.batch_size % len(self.devices)
+        steps = -(-len(dataset) // batch)
+        dispatches = -(-steps // most_steps(dataset, batch, self.devices[0].platform))
+        shape = (dispatches, -(-steps // dispatches), batch)
+        return np.resize(np.arange(len(dataset)), shape)
+
+
+def _several(step: EvalStep) -> EvalStep:
+    """Turns an evaluation step into one of several batches, as `scan_steps` does for training."""
+
+    def steps(state: TrainState, batches: Any, axis_name: str | None = None) -> Any:
+        return lax.map(lambda batch: step(state, batch, axis_name=axis_name), batches)
+
+    return steps

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -15,13 +16,13 @@ from jaxcnn._checks import check_int
 from jaxcnn.data import ImageDataset, epoch_batches
 from jaxcnn.train.checkpoint import Row
 from jaxcnn.train.evaluation import Evaluator
-from jaxcnn.train.parallel import Devices, parallelize
+from jaxcnn.train.feed import AHEAD, Feed, most_steps
+from jaxcnn.train.parallel import Devices
 from jaxcnn.train.run import RunFolder
 from jaxcnn.train.state import TrainState
-from jaxcnn.train.step import TrainStep, make_eval_step, make_train_step, scan_steps
+from jaxcnn.train.step import TrainStep, make_eval_step, make_train_step
 
-# With this many images in a dispatch, its fixed cost no longer counts for small models.
-_IMAGES_PER_DISPATCH = 1024
+_REDRAW_SECONDS = 0.1
 
 
 def fit(
@@ -37,6 +38,7 @@ def fit(
     drop_last: bool = False,
     seed: int = 0,
     steps_per_dispatch: int | None = None,
+    resident: bool | None = None,
     strategy: str = "pmap",
     devices: Devices | None = None,
     run: RunFolder | None = None,
@@ -59,7 +61,9 @@ def fit(
       drop_last: Whether to leave out a last batch that is not full.
       seed: Seed of the order.
       steps_per_dispatch: Steps that the device makes in one go; by default as many as have 1,024
-        images, made to divide an epoch where that is close.
+        images (8,192 on an accelerator), made to divide an epoch where that is close.
+      resident: Whether the data set lies on the devices, whole; by default if it has at most 1 GiB.
+        A larger one is sent in the background, as bytes. The numbers are the same.
       strategy: "pmap" or "jit", see `parallelize`.
       devices: The devices; all local ones by default.
       run: Folder for metrics and checkpoints; if it has checkpoints, training continues from the
@@ -69,8 +73,9 @@ def fit(
     Returns:
       The last state, and a row for each epoch: `epoch`, `step`, `train_loss` (mean over images,
       while the weights change; images that fill up a last batch count), `train_loss_sum` (sum of
-      the batches' losses), `train_accuracy`, `seconds`, `images_per_second`, and with a test set
-      `test_loss`, `test_loss_sum`, `test_accuracy`.
+      the batches' losses), `train_accuracy`, `seconds` and `images_per_second` of training,
+      `compile_seconds` (before the first epoch, 0 later), and with a test set `test_loss`,
+      `test_loss_sum`, `test_accuracy`.
 
     Raises:
       ValueError: If sizes do not fit.
@@ -97,13 +102,12 @@ def fit(
         drop_last=drop_last,
         multiple_of=len(devices),
     )
-    full = sum(len(batch) == batch_size for batch in plan())
     if steps_per_dispatch is None:
-        steps_per_dispatch = _steps_per_dispatch(full, batch_size)
+        full = sum(len(batch) == batch_size for batch in plan())
+        most = most_steps(train_set, batch_size, devices[0].platform)
+        steps_per_dispatch = _near_divisor(full, most)
     check_int("fit", "steps_per_dispatch", steps_per_dispatch, 1)
-    step = parallelize(
-        scan_steps(train_step or make_train_step()), strategy, devices=devices, batch_axis=1
-    )
+    feed = Feed(train_step or make_train_step(), train_set, strategy, devices, resident)
     if test_set is not None and evaluate is None:
         evaluate = Evaluator(
             make_eval_step(), batch_size=batch_size, strategy=strategy, devices=devices
@@ -111,14 +115,19 @@ def fit(
     history: list[Row] = []
     if run is not None:
         state, history = run.restore(state)
+    state = feed.place(state)
+    compile_seconds = None
     for epoch in range(len(history) + 1, epochs + 1):
+        dispatches = _stacked(plan(epoch=epoch), steps_per_dispatch)
+        if compile_seconds is None:
+            compile_seconds = _compile(feed, state, dispatches, evaluate, test_set)
         started = time.perf_counter()
-        batches = plan(epoch=epoch)
-        rows = list(_dispatches(batches, steps_per_dispatch))
-        state, row = _train_epoch(state, step, train_set, rows, f"epoch {epoch}/{epochs}")
-        row = {"epoch": epoch, "step": int(state.step), **row}
+        state, row = _train_epoch(state, feed, dispatches, f"epoch {epoch}/{epochs}")
         seconds = time.perf_counter() - started
-        row |= {"seconds": seconds, "images_per_second": sum(map(len, batches)) / seconds}
+        speed = sum(rows.size for rows in dispatches) / seconds
+        row = {"epoch": epoch, "step": int(state.step), **row}
+        row |= {"seconds": seconds, "images_per_second": speed, "compile_seconds": compile_seconds}
+        compile_seconds = 0.0
         if test_set is not None and evaluate is not None:
             result = evaluate(state, test_set)
             row |= {"test_loss": result.loss, "test_loss_sum": result.loss_sum}
@@ -131,60 +140,101 @@ def fit(
     return state, history
 
 
-def _train_epoch(
+def _compile(
+    feed: Feed,
     state: TrainState,
-    step: Callable[[Any, Any], Any],
-    dataset: ImageDataset,
     dispatches: list[np.ndarray],
-    title: str,
+    evaluate: Evaluator | None,
+    test_set: ImageDataset | None,
+) -> float:
+    """Compiles all that the epochs run; returns the seconds that it took."""
+    started = time.perf_counter()
+    with tqdm(desc="compiling", bar_format="{desc}", leave=False, disable=None):
+        for rows in {rows.shape: rows for rows in dispatches}.values():
+            feed.compile(state, rows)
+        if test_set is not None and evaluate is not None:
+            evaluate.compile(state, test_set)
+    return time.perf_counter() - started
+
+
+def _train_epoch(
+    state: TrainState, feed: Feed, dispatches: list[np.ndarray], title: str
 ) -> tuple[TrainState, Row]:
-    """Makes the steps of one epoch; reads metrics one dispatch late, to keep the device busy."""
-    totals = {"loss": 0.0, "loss_sum": 0.0, "correct": 0, "count": 0}
     images = sum(rows.size for rows in dispatches)
-    with tqdm(total=images, desc=title, unit="img", leave=False, disable=None) as bar:
-        waiting = None
-        for rows in dispatches:
-            batch = {"image": dataset.images[rows], "label": dataset.labels[rows]}
-            state, metrics = step(state, batch)
-            if waiting is not None:
-                _count(totals, waiting, bar)
-            waiting = metrics
-        assert waiting is not None
-        _count(totals, waiting, bar)
-    return state, {
-        "train_loss": totals["loss"] / totals["count"],
-        "train_loss_sum": totals["loss_sum"],
-        "train_accuracy": totals["correct"] / totals["count"],
-    }
+    with (
+        tqdm(total=images, desc=title, unit="img", leave=False, disable=None, mininterval=0) as bar,
+        contextlib.closing(feed.batches(dispatches)) as batches,
+    ):
+        meter = _Meter(bar)
+        for batch in batches:
+            state, metrics = feed.run(state, batch)
+            meter.add(metrics)
+        return state, meter.row()
 
 
-def _count(totals: dict[str, float], metrics: dict[str, jax.Array], bar: tqdm) -> None:
-    loss, correct, count = (
-        np.asarray(metrics[name], np.float64) for name in ("loss", "correct", "count")
-    )
-    totals["loss"] += float(np.sum(loss * count))
-    totals["loss_sum"] += float(np.sum(loss))
-    totals["correct"] += int(np.sum(correct))
-    totals["count"] += int(np.sum(count))
-    mean, share = totals["loss"] / totals["count"], totals["correct"] / totals["count"]
-    bar.set_postfix(loss=f"{mean:.4f}", accuracy=f"{share:.2%}", refresh=False)
-    bar.update(int(np.sum(count)))
+class _Meter:
+    """Sums the metrics of an epoch; they stay on the device until the bar is drawn."""
+
+    def __init__(self, bar: tqdm) -> None:
+        self._bar = bar
+        self._drawn = time.monotonic()
+        self._unread: list[dict[str, jax.Array]] = []
+        self._totals = {"loss": 0.0, "loss_sum": 0.0, "correct": 0.0, "count": 0.0}
+
+    def add(self, metrics: dict[str, jax.Array]) -> None:
+        """Takes the metrics of a dispatch that may still run; waits until few do."""
+        self._unread.append(metrics)
+        jax.block_until_ready(self._unread[-1 - AHEAD : -AHEAD])
+        finished = self._unread[:-AHEAD]
+        due = not self._bar.disable and time.monotonic() - self._drawn >= _REDRAW_SECONDS
+        if finished and due:
+            self._read(finished)
+            self._unread = self._unread[-AHEAD:]
+            loss, accuracy = self._means()
+            self._bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.2%}", refresh=False)
+            self._bar.update(self._totals["count"] - self._bar.n)
+            self._drawn = time.monotonic()
+
+    def row(self) -> Row:
+        """Waits for all dispatches; the means over the epoch's images."""
+        self._read(self._unread)
+        loss, accuracy = self._means()
+        return {
+            "train_loss": loss,
+            "train_loss_sum": self._totals["loss_sum"],
+            "train_accuracy": accuracy,
+        }
+
+    def _read(self, finished: list[dict[str, jax.Array]]) -> None:
+        for metrics in jax.device_get(finished):
+            loss, correct, count = (
+                np.asarray(metrics[name], np.float64) for name in ("loss", "correct", "count")
+            )
+            self._totals["loss"] += float(loss @ count)
+            self._totals["loss_sum"] += float(loss.sum())
+            self._totals["correct"] += float(correct.sum())
+            self._totals["count"] += float(count.sum())
+
+    def _means(self) -> tuple[float, float]:
+        count = self._totals["count"]
+        return self._totals["loss"] / count, self._totals["correct"] / count
 
 
-def _dispatches(batches: list[np.ndarray], per_dispatch: int) -> Iterator[np.ndarray]:
-    """Stacks batches of equal size, `per_dispatch` at a time: (steps, batch_size)."""
+def _stacked(batches: list[np.ndarray], per_dispatch: int) -> list[np.ndarray]:
+    """Stacks batches of equal size, `per_dispatch` at a time: (steps, batch_size), int32."""
     sizes = [len(batch) for batch in batches]
-    start = 0
+    stacks, start = [], 0
     while start < len(batches):
         stop = min(start + per_dispatch, len(batches))
         while sizes[stop - 1] != sizes[start]:
             stop -= 1
-        yield np.stack(batches[start:stop])
+        stacks.append(np.stack(batches[start:stop]).astype(np.int32))
         start = stop
+    return stacks
 
 
-def _steps_per_dispatch(full: int, batch_size: int) -> int:
-    """Steps with about 1,024 images; a divisor of the epoch saves compiling its remainder."""
-    most = max(1, min(full, _IMAGES_PER_DISPATCH // batch_size))
+def _near_divisor(full: int, most: int) -> int:
+    """At most `most`; a divisor of the epoch's full batches saves compiling their remainder."""
+    most = max(1, min(full, most))
     divisors = [k for k in range(most, most // 2, -1) if full % k == 0]
     return divisors[0] if divisors else most

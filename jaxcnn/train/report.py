@@ -7,11 +7,9 @@ import textwrap
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from jaxcnn.data import ImageDataset
 from jaxcnn.interop import to_state_dict, write_state_dict
@@ -19,6 +17,9 @@ from jaxcnn.train.checkpoint import Row
 from jaxcnn.train.evaluation import Evaluation, Evaluator
 from jaxcnn.train.run import RunFolder
 from jaxcnn.train.state import TrainState
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _RIGHT, _WRONG = "tab:green", "tab:red"
 
@@ -58,15 +59,19 @@ def print_epoch(row: Row) -> None:
     """Prints one row of metrics as one line.
 
     Example:
-      >>> print_epoch({"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.9, "seconds": 2.0})
-      epoch   1   train loss 0.5000   train accuracy 90.00%   2.0 s
+      >>> row = {"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.9, "seconds": 2.0}
+      >>> print_epoch({**row, "compile_seconds": 3.2})
+      epoch   1   train loss 0.5000   train accuracy 90.00%   2.0 s   (compiled in 3.2 s)
     """
     parts = [f"epoch {row['epoch']:>3}"]
     for part in ("train", "test"):
         if f"{part}_loss" in row:
             parts.append(f"{part} loss {row[f'{part}_loss']:.4f}")
             parts.append(f"{part} accuracy {row[f'{part}_accuracy']:.2%}")
-    print("   ".join([*parts, f"{row['seconds']:.1f} s"]), flush=True)
+    parts.append(f"{row['seconds']:.1f} s")
+    if row.get("compile_seconds"):
+        parts.append(f"(compiled in {row['compile_seconds']:.1f} s)")
+    print("   ".join(parts), flush=True)
 
 
 def finish(
@@ -100,7 +105,8 @@ def finish(
         "test accuracy": f"{result.accuracy:.2%}",
         "speed": f"{last['images_per_second']:,.0f} images/s in the last epoch",
         "devices": f"{len(devices)} x {devices[0].device_kind}",
-        "time": f"{time.perf_counter() - started:.1f} s with compilation",
+        "compilation": f"{sum(row.get('compile_seconds', 0) for row in history):.1f} s",
+        "time": f"{time.perf_counter() - started:.1f} s in all",
     }
     print("\n" + format_table(rows) + "\n")
     print("\n".join(str(file) for file in files))
@@ -109,6 +115,8 @@ def finish(
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Draws a figure without a display and without matplotlib's global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     FigureCanvasAgg(figure)
     figure.savefig(path, dpi=120)
 
@@ -125,8 +133,15 @@ def format_table(rows: Mapping[str, Any]) -> str:
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
 
 
+def _figure(width: float, height: float) -> Figure:
+    # Here, because the first training step need not wait for it.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def _curves(history: Sequence[Row]) -> Figure:
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = _figure(9, 3.6)
     epochs = [row["epoch"] for row in history]
     for axes, quantity in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for part in ("train", "test"):
@@ -144,7 +159,7 @@ def _confusion(dataset: ImageDataset, result: Evaluation) -> Figure:
     names = dataset.class_names
     counts = result.confusion(len(names))
     side = max(4.5, 0.55 * len(names))
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    figure = _figure(side + 1, side)
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -169,7 +184,7 @@ def _predictions(dataset: ImageDataset, result: Evaluation, columns: int = 8) ->
     worst = mistakes[np.argsort(-result.confidences[mistakes], kind="stable")][: 2 * columns]
     shown = {"first test images": first, "surest mistakes": worst}
     rows = [max(1, math.ceil(len(indices) / columns)) for indices in shown.values()]
-    figure = Figure(figsize=(1.35 * columns, 1.9 * sum(rows) + 0.8), layout="constrained")
+    figure = _figure(1.35 * columns, 1.9 * sum(rows) + 0.8)
     parts: Any = figure.subfigures(len(rows), 1, height_ratios=[n + 0.2 for n in rows])
     for part, count, (title, indices) in zip(parts, rows, shown.items(), strict=True):
         part.suptitle(title)

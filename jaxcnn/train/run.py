@@ -39,7 +39,10 @@ class RunFolder:
     """
 
     # To train longer, or elsewhere, is to continue the same run.
-    _FREE = ("epochs", "resume", "runs", "data_dir", "raw_dir", "strategy")
+    _FREE = (
+        *("epochs", "resume", "runs", "strategy"),
+        *("data_dir", "raw_dir", "compilation_cache"),
+    )
 
     def __init__(self, path: str | os.PathLike[str], config: dict[str, Any]) -> None:
         self.path = Path(path).absolute()

@@ -43,6 +43,7 @@ def make_train_step(
     loss_fn: LossFn = F.cross_entropy,
     *,
     preprocess: Callable[[jax.Array], jax.Array] = to_float,
+    augment: Callable[[jax.Array, jax.Array], jax.Array] | None = None,
 ) -> TrainStep:
     """Builds the training step `(state, batch, axis_name=None) -> (state, metrics)`.
 
@@ -53,6 +54,8 @@ def make_train_step(
     Args:
       loss_fn: `(logits, labels) -> scalar`, the mean over the batch.
       preprocess: Turns the batch's images into the model's input, inside the compiled step.
+      augment: `(images, rng) -> images`, random changes such as `data.random_crop`, before
+        `preprocess`; each step and device has its own key.
 
     Returns:
       The step. `batch` is `{"image": (n, h, w, c), "label": (n,)}`; metrics are `loss` (mean over
@@ -75,7 +78,11 @@ def make_train_step(
         rng = jax.random.fold_in(state.rng, state.step)
         if axis_name is not None:
             rng = jax.random.fold_in(rng, lax.axis_index(axis_name))
-        images, labels = preprocess(jnp.asarray(batch["image"])), jnp.asarray(batch["label"])
+        images, labels = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
+        if augment is not None:
+            rng, augment_rng = jax.random.split(rng)
+            images = augment(images, augment_rng)
+        images = preprocess(images)
 
         def loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
             logits, updates = state.apply_fn(
@@ -156,7 +163,8 @@ def scan_steps(step: TrainStep) -> TrainStep:
     One dispatch then does the work of many, which is what small models wait for.
 
     Returns:
-      `(state, batches, axis_name=None) -> (state, metrics)`, metrics with a leading axis of steps.
+      `(state, batches, *shared, axis_name=None) -> (state, metrics)`, metrics with a leading axis
+      of steps; what is `shared` is the same for every step.
 
     Example:
       >>> def count(state, batch, axis_name=None):
@@ -167,11 +175,39 @@ def scan_steps(step: TrainStep) -> TrainStep:
     """
 
     def steps(
-        state: TrainState, batches: Batch, axis_name: str | None = None
+        state: TrainState, batches: Any, *shared: Any, axis_name: str | None = None
     ) -> tuple[TrainState, dict[str, jax.Array]]:
-        return lax.scan(lambda state, batch: step(state, batch, axis_name), state, batches)
+        one = lambda state, batch: step(state, batch, *shared, axis_name=axis_name)
+        return lax.scan(one, state, batches)
 
     return steps
+
+
+def on_rows(step: TrainStep) -> TrainStep:
+    """Turns a step on a batch into one on the batch's places in a data set on the device.
+
+    Returns:
+      `(state, rows, dataset, axis_name=None) -> (state, metrics)`; `rows` are `(n,)`, `dataset` is
+      `{"image": (images, h, w, c), "label": (images,)}`.
+
+    Example:
+      >>> def total(state, batch, axis_name=None):
+      ...     return state + batch["label"].sum(), {}
+      >>> dataset = {"label": jnp.array([10, 20, 30])}
+      >>> state, _ = on_rows(total)(jnp.array(0), jnp.array([2, 0]), dataset)
+      >>> int(state)
+      40
+    """
+
+    def row_step(
+        state: TrainState, rows: jax.Array, dataset: Batch, axis_name: str | None = None
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
+        batch = {name: jnp.take(x, rows, axis=0, mode="clip") for name, x in dataset.items()}
+        # What follows compiles as for a batch that was sent: the same numbers, and no convolution
+        # that gathers its pixels one by one.
+        return step(state, lax.optimization_barrier(batch), axis_name=axis_name)
+
+    return row_step
 
 
 def _of_first_device(tree: Any, axis_name: str) -> Any:

@@ -12,6 +12,7 @@ import pytest
 from jax import lax
 
 from jaxcnn.functional import _cpu
+from jaxcnn.functional._cpu import dense
 from jaxcnn.functional._windows import Window
 
 # (input, kernel, stride, dilation, pads), each for two spatial axes.
@@ -24,7 +25,8 @@ SHAPES = {
     "1x1": ((4, 5), (1, 1), (1, 1), (1, 1), ((0, 0), (0, 0))),
     "edge": ((3, 6), (1, 2), (1, 1), (1, 1), ((0, 0), (0, 0))),
 }
-CHANNELS = [(1, 1, 2), (2, 3, 4), (1, 5, 3), (2, 8, 1)]  # batch, in, out
+# batch, in, out, groups: few and more channels, groups joined and not, depthwise, two each
+CHANNELS = [(1, 1, 2, 1), (2, 3, 4, 1), (1, 5, 3, 1), (2, 4, 6, 2), (2, 3, 3, 3), (1, 3, 6, 3)]
 
 
 def window_of(name: str) -> tuple[tuple[int, ...], Window]:
@@ -54,27 +56,88 @@ def assert_same(fast: list[np.ndarray], plain: list[np.ndarray]) -> None:
         np.testing.assert_allclose(a, e, rtol=1e-9, atol=1e-9 * max(np.abs(e).max(), 1))
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("batch", "channels", "out"), CHANNELS)
-def test_conv(
-    shape: str, batch: int, channels: int, out: int, x64: None, rng: np.random.RandomState
-) -> None:
-    size, window = window_of(shape)
-    plain = lambda x, weight: lax.conv_general_dilated(
+def plain_conv(window: Window, groups: int = 1) -> Callable[..., jax.Array]:
+    axes = "DHW"[-len(window.kernel) :]
+    return lambda x, weight: lax.conv_general_dilated(
         x,
         weight,
         window.stride,
         window.pads,
         rhs_dilation=window.dilation,
-        dimension_numbers=("NHWC", "OIHW", "NHWC"),
+        dimension_numbers=(f"N{axes}C", f"OI{axes}", f"N{axes}C"),
+        feature_group_count=groups,
     )
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("batch", "channels", "out", "groups"), CHANNELS)
+def test_conv(
+    shape: str,
+    batch: int,
+    channels: int,
+    out: int,
+    groups: int,
+    x64: None,
+    rng: np.random.RandomState,
+) -> None:
+    size, window = window_of(shape)
     x = rng.standard_normal((batch, *size, channels))
-    weight = rng.standard_normal((out, channels, *window.kernel))
-    fast = lambda x, weight: _cpu.conv(x, weight, window)
+    weight = rng.standard_normal((out, channels // groups, *window.kernel))
+    fast = lambda x, weight: _cpu.conv(x, weight, window, groups)
+    plain = plain_conv(window, groups)
     second = shape == "stride"  # enough: it takes long to compile
     assert_same(
         derivatives(fast, x, weight, second=second), derivatives(plain, x, weight, second=second)
     )
+
+
+@pytest.mark.parametrize("channels", [3, 20], ids=["few", "many"])
+def test_conv_of_many_images(
+    channels: int, x64: None, rng: np.random.RandomState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gradient of the kernel takes a few images at a time, here two of six."""
+    size, window = window_of("stride")
+    x = rng.standard_normal((6, *size, channels))
+    weight = rng.standard_normal((2, channels, *window.kernel))
+    taps = 6 if channels == 3 else 2  # unfolded along both axes, or the last
+    monkeypatch.setattr(dense, "_CHUNK", 2 * 4 * 4 * taps * channels)
+    fast = lambda x, weight: _cpu.conv(x, weight, window)
+    assert "scan" in str(jax.make_jaxpr(jax.grad(lambda w: fast(x, w).sum()))(weight))
+    assert_same(derivatives(fast, x, weight), derivatives(plain_conv(window), x, weight))
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("axes", [1, 3])
+def test_conv_over_other_axes(
+    axes: int, groups: int, x64: None, rng: np.random.RandomState
+) -> None:
+    window = Window((3,) * axes, (2,) * axes, (1,) * axes, ((1, 0),) * axes)
+    x = rng.standard_normal((2, *(7, 5, 6)[:axes], 4))
+    weight = rng.standard_normal((4, 4 // groups, *window.kernel))
+    fast = lambda x, weight: _cpu.conv(x, weight, window, groups)
+    assert_same(derivatives(fast, x, weight), derivatives(plain_conv(window, groups), x, weight))
+
+
+@pytest.mark.parametrize("groups", [1, 16])
+def test_conv_under_vmap(groups: int, rng: np.random.RandomState) -> None:
+    """Of images and of kernels, in the step's own dtype."""
+    _, window = window_of("odd")
+    x = rng.standard_normal((3, 2, 7, 9, 16)).astype(np.float32)
+    weight = rng.standard_normal((3, 16, 16 // groups, 3, 3)).astype(np.float32)
+    grad = lambda f: jax.vmap(jax.grad(lambda x, w: jnp.sum(jnp.sin(f(x, w))), (0, 1)))
+    fast = grad(lambda x, w: _cpu.conv(x, w, window, groups))(x, weight)
+    plain = grad(plain_conv(window, groups))(x, weight)
+    for a, e in zip(fast, plain, strict=True):
+        assert a.dtype == np.float32
+        np.testing.assert_allclose(a, e, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_sliding_sum(shape: str, x64: None, rng: np.random.RandomState) -> None:
+    size, window = window_of(shape)
+    x = rng.standard_normal((2, *size, 3))
+    plain = lambda x: plain_conv(window, 3)(x, jnp.ones((3, 1, *window.kernel)))
+    assert_same(derivatives(lambda x: _cpu.sliding_sum(x, window), x), derivatives(plain, x))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -121,5 +184,7 @@ def test_empty_batch() -> None:
     """No images are no error: the last batch of an epoch may be filtered to nothing."""
     _, window = window_of("odd")
     assert _cpu.conv(jnp.ones((0, 7, 9, 3)), jnp.ones((4, 3, 3, 3)), window).shape == (0, 7, 9, 4)
+    kernel = jnp.ones((3, 1, 3, 3))
+    assert _cpu.conv(jnp.ones((0, 7, 9, 3)), kernel, window, groups=3).shape == (0, 7, 9, 3)
     assert _cpu.max_pool(jnp.ones((0, 7, 9, 3)), window).shape == (0, 7, 9, 3)
     assert _cpu.linear(jnp.ones((0, 3)), jnp.ones((4, 3))).shape == (0, 4)

@@ -35,9 +35,14 @@ FEW = [
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "measured" in metafunc.fixturenames:
         full = metafunc.config.getoption("full")
-        metafunc.parametrize("measured", twins.NAMES if full else FEW)
+        names = twins.NAMES if full else FEW
         if "dtype" in metafunc.fixturenames:
-            metafunc.parametrize("dtype", ["float64", "float32"] if full else ["float64"])
+            # float64 shows that the function is the same, float32 only how it rounds.
+            cases = [(name, "float64") for name in names]
+            cases += [(name, "float32") for name in FEW] if full else []
+            metafunc.parametrize(("measured", "dtype"), cases)
+        else:
+            metafunc.parametrize("measured", names)
 
 
 def abstract(model: Any, size: tuple[int, int]) -> Any:

@@ -1,0 +1,191 @@
+"""docs/performance.md and its bar chart, from the figures that the benchmarks wrote.
+
+python experiments/bench/report.py docs
+    Reads docs/performance/*.json and writes docs/performance.md and docs/performance/train.png.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+FILES = ("train", "layers", "input", "startup")
+INTRODUCTION = """# Performance
+
+jaxcnn against plain flax.linen and PyTorch on the same machine: {machine}.
+
+Contestants run in turn, each in a process of its own, on the same cores; figures are medians.
+A ratio is jaxcnn's speed divided by the other's, in one run: over 1, jaxcnn is faster. PyTorch is
+the fastest of eager, channels_last and `torch.compile`. Plain Flax is the same net with
+flax.linen's own layers and optax. Everything is float32. To measure again, from a checkout with
+`pip install torch`:
+
+```bash
+jaxcnn bench                # everything; about 40 minutes on two cores
+jaxcnn bench --only train   # or train, layers, input, startup
+```
+
+The same scripts run on a GPU as they are.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings."""
+
+    docs: Annotated[Path, tyro.conf.Positional] = Path("docs")
+    """Folder of performance.md, with the figures in performance/."""
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---", *("---:",) * (len(head) - 1)), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def best(found: dict[str, Any], name: str) -> tuple[float, str]:
+    """The shortest time of the contestants of this name, and which one it was."""
+    return min((v["seconds"], key) for key, v in found.items() if key.startswith(name))
+
+
+def machine_of(reports: dict[str, Any]) -> str:
+    machine = next(iter(reports.values()))["machine"]
+    versions = ", ".join(f"{k} {machine[k]}" for k in ("jax", "flax", "torch") if k in machine)
+    return f"{machine['processor']}, {machine['cores']} cores, {versions}"
+
+
+def train_section(results: dict[str, Any]) -> str:
+    rows = []
+    for case, found in results.items():
+        own = found["jaxcnn"]
+        torch, which = best(found, "torch")
+        memory = own["peak_bytes"] / found[which]["peak_bytes"]
+        rows.append(
+            (
+                case,
+                f"{1 / own['seconds']:.2f}",
+                f"{1 / torch:.2f} ({which.partition('-')[2]})",
+                f"{1 / found['flax']['seconds']:.2f}",
+                f"**{torch / own['seconds']:.2f}**",
+                f"**{found['flax']['seconds'] / own['seconds']:.2f}**",
+                f"{own['seconds'] / found['jaxcnn-step']['seconds']:.2f}",
+                f"{memory:.2f}",
+            )
+        )
+    head = (
+        "model",
+        "jaxcnn, steps/s",
+        "PyTorch",
+        "Flax",
+        "/ PyTorch",
+        "/ Flax",
+        "scan / plain step",
+        "memory / PyTorch",
+    )
+    return (
+        "## Training steps\n\nForward, backward and SGD with momentum. jaxcnn makes several steps "
+        "in one dispatch, as `train.fit` does; `scan / plain step` is the time of such a step "
+        "against one alone. Memory is the peak of the whole process.\n\n"
+        "![Speed of training steps](performance/train.png)\n\n" + table(head, rows)
+    )
+
+
+def layers_section(results: dict[str, Any]) -> str:
+    rows = []
+    for case, found in results.items():
+        own, (torch, _), flax = found["jaxcnn"]["seconds"], best(found, "torch"), found["flax"]
+        rows.append(
+            (
+                case,
+                f"{own * 1e3:.1f}",
+                f"{torch * 1e3:.1f}",
+                f"{flax['seconds'] * 1e3:.1f}",
+                f"**{torch / own:.2f}**",
+                f"**{flax['seconds'] / own:.2f}**",
+            )
+        )
+    head = ("layer", "jaxcnn, ms", "PyTorch", "Flax", "/ PyTorch", "/ Flax")
+    return "## Layers\n\nForward and gradient of one layer.\n\n" + table(head, rows)
+
+
+def input_section(results: dict[str, Any]) -> str:
+    images = 10_000
+    rows = [(name, f"{images / found['seconds']:,.0f}") for name, found in results.items()]
+    return (
+        "## Input\n\nCIFAR-sized images into a step that does almost nothing, batch 128.\n\n"
+        + table(("input", "images/s"), rows)
+    )
+
+
+def startup_section(results: dict[str, Any]) -> str:
+    rows = [
+        (
+            name,
+            f"{times['first']:.1f}",
+            f"{times['second']:.1f}",
+            f"**{times['second'] / times['first']:.2f}**",
+        )
+        for name, times in results.items()
+    ]
+    return (
+        "## Start\n\nSeconds from the start of the process until the first training steps are "
+        "done, with an empty and with a filled compilation cache.\n\n"
+        + table(("model", "first start", "second start", "second / first"), rows)
+    )
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """A bar for each contestant and model, as a multiple of PyTorch's best."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
+    places = np.arange(len(results))
+    for i, (name, color) in enumerate(
+        (("jaxcnn", "tab:blue"), ("torch", "tab:orange"), ("flax", "tab:gray"))
+    ):
+        speeds = [best(found, "torch")[0] / best(found, name)[0] for found in results.values()]
+        label = {"torch": "PyTorch, fastest", "flax": "plain Flax"}.get(name, name)
+        bars = axes.bar(places + (i - 1) * 0.27, speeds, 0.27, label=label, color=color)
+        axes.bar_label(bars, fmt="%.2f", fontsize=7)
+    axes.set_xticks(places, [case.replace("-", "\nbatch ") for case in results], fontsize=8)
+    axes.set_ylabel("training steps per second\n(PyTorch = 1)")
+    axes.set_yscale("log")
+    axes.legend()
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def write(docs: Path) -> None:
+    """Writes the page and the chart from what figures there are."""
+    folder = docs / "performance"
+    reports = {
+        name: json.loads((folder / f"{name}.json").read_text())
+        for name in FILES
+        if (folder / f"{name}.json").exists()
+    }
+    sections = {
+        "train": train_section,
+        "layers": layers_section,
+        "input": input_section,
+        "startup": startup_section,
+    }
+    parts = [INTRODUCTION.format(machine=machine_of(reports))]
+    parts += [sections[name](report[name]) + "\n" for name, report in reports.items()]
+    (docs / "performance.md").write_text("\n".join(parts))
+    if "train" in reports:
+        draw(reports["train"]["train"], folder / "train.png")
+
+
+def main(settings: Settings) -> None:
+    write(settings.docs)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__))
