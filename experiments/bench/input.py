@@ -50,7 +50,7 @@ def prepare_jaxcnn(kind: str) -> contest.Run:
     from jaxcnn import data, nn, optim, train
 
     names = tuple(map(str, range(10)))
-    dataset = data.ImageDataset(*random_images(), names)
+    dataset = data.ImageDataset(*random_images(), names, "random", "train")
     model = nn.Sequential(nn.AvgPool2d(32), nn.Flatten(), nn.Linear(3, 10))
     state = train.create_state(model, optim.sgd(0.01), jax.random.key(0), dataset.images[:1])
 

@@ -79,18 +79,18 @@ def create_state(
     rule = "the model's __call__ must take train=False"
     name = type(model).__name__
     check_type(takes_train, "create_state", rule, model=name)
-    x = jnp.asarray(sample)
     # Bytes become floats before they reach the model.
-    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    dtype = jnp.promote_types(jnp.result_type(sample), jnp.float32)
     if variables is not None:
-        _check_fit(variables, jax.eval_shape(model.init, key, x))
+        like = jax.ShapeDtypeStruct(jnp.shape(sample), dtype)
+        _check_fit(variables, jax.eval_shape(model.init, key, like))
         # A training step reuses the memory of its state; the caller keeps these.
         variables = jax.tree.map(jnp.array, dict(variables))
 
-    def start(key: jax.Array, x: jax.Array, variables: Mapping[str, Any] | None) -> TrainState:
+    def start(key: jax.Array, variables: Mapping[str, Any] | None) -> TrainState:
         init_key, rng = jax.random.split(key)
         if variables is None:
-            variables = (initialize or model.init)(init_key, x)
+            variables = (initialize or model.init)(init_key, jnp.zeros(jnp.shape(sample), dtype))
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=variables["params"],
@@ -106,7 +106,7 @@ def create_state(
     if jax.default_backend() == "cpu" and not isinstance(key, jax.core.Tracer):
         # It runs once. Random numbers compile four times faster so, and are the same.
         options = {"xla_backend_optimization_level": 1}
-    return jax.jit(start, compiler_options=options)(key, x, variables)
+    return jax.jit(start, compiler_options=options)(key, variables)
 
 
 def _check_fit(variables: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
