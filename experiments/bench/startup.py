@@ -48,6 +48,8 @@ MODELS = ("lenet", "cifar10_quick")
 class Settings:
     """Settings."""
 
+    models: tuple[str, ...] = MODELS
+    """Which models."""
     rounds: int = 5
     """Pairs of starts of each model."""
     out: Path | None = None
@@ -64,7 +66,7 @@ def start(model: str, cache: str) -> float:
 
 def measure(settings: Settings) -> dict[str, Any]:
     results = {}
-    for model in MODELS:
+    for model in settings.models:
         pairs = []
         for _ in range(settings.rounds):
             with tempfile.TemporaryDirectory() as cache:

@@ -55,7 +55,7 @@ def test_input(tmp_path: Path) -> None:
 
 def test_startup(tmp_path: Path) -> None:
     out = tmp_path / "figures.json"
-    run("startup.py", "--rounds", 1, "--out", out)
+    run("startup.py", "--models", "lenet", "--rounds", 1, "--out", out)
     for times in figures(out, "startup").values():
         assert 0 < times["second"] < times["first"]
 
