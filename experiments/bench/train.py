@@ -118,7 +118,13 @@ def prepare_flax(case: str) -> contest.Run:
     def train_step(params: Any, stats: Any, opt_state: Any) -> Any:
         def loss(params: Any) -> Any:
             variables = {"params": params, "batch_stats": stats}
-            logits, new = model.apply(variables, x, train=True, mutable=["batch_stats"])
+            logits, new = model.apply(
+                variables,
+                x,
+                train=True,
+                mutable=["batch_stats"],
+                rngs={"dropout": jax.random.key(0)},
+            )
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, y)
             return losses.mean(), new.get("batch_stats", {})
 

@@ -18,6 +18,7 @@ import pytest
 import jaxcnn
 from jaxcnn import data, nn, optim, train
 from jaxcnn import functional as F
+from jaxcnn.train import feed
 
 DIGITS = data.load("digits", "train").take(150)
 TEST = data.load("digits", "test").take(50)
@@ -120,7 +121,8 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
 
 def test_a_resumed_run_must_keep_its_settings(tmp_path: Path) -> None:
     train.RunFolder(tmp_path, {"lr": 0.1, "epochs": 2}).write_metrics([])
-    train.RunFolder(tmp_path, {"lr": 0.1, "epochs": 5}).write_metrics([])
+    elsewhere = {"compilation_cache": "none", "strategy": "jit", "runs": tmp_path}
+    train.RunFolder(tmp_path, {"lr": 0.1, "epochs": 5, **elsewhere}).write_metrics([])
     with pytest.raises(ValueError, match=r"keep the settings .*changed=\{'lr': \(0.1, 0.2\)\}"):
         train.RunFolder(tmp_path, {"lr": 0.2, "epochs": 5})
     assert json.loads((tmp_path / "config.json").read_text())["lr"] == 0.1
@@ -180,6 +182,19 @@ def test_evaluation_counts_each_image_once(batch_size: int, devices: int) -> Non
     confusion = result.confusion(10)
     assert confusion.sum() == 50
     assert np.trace(confusion) == round(result.accuracy * 50)
+
+
+def test_evaluation_in_several_dispatches_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    state = new_state()
+    evaluate = train.Evaluator(train.make_eval_step(), batch_size=7, devices=ONE)
+    whole = evaluate(state, TEST)
+    # Two batches a dispatch: four dispatches for eight batches, the last of them filled up.
+    monkeypatch.setattr(feed, "_IMAGES_PER_DISPATCH", {"cpu": 14})
+    parts = train.Evaluator(train.make_eval_step(), batch_size=7, devices=ONE)(state, TEST)
+    for name in ("losses", "predictions", "confidences"):
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
+    with pytest.raises(ValueError, match=r"Evaluator: batch_size must be at least 1, got .*=0"):
+        train.Evaluator(train.make_eval_step(), batch_size=0)
 
 
 class NoTrainFlag(flax.linen.Module):

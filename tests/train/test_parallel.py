@@ -112,15 +112,28 @@ def test_scanned_steps_equal_single_steps(strategy: str) -> None:
     assert int(actual.step) == 3
 
 
-def test_dropout_differs_between_devices_and_steps() -> None:
+def dropped(images: jax.Array, rng: jax.Array) -> jax.Array:
+    """Dropout as an augmentation."""
+    return 2 * images * jax.random.bernoulli(rng, 0.5, images.shape)
+
+
+@pytest.mark.parametrize(
+    ("layers", "augment"),
+    [
+        pytest.param([nn.Dropout(0.5)], None, id="dropout"),
+        pytest.param([nn.Identity()], dropped, id="augment"),
+    ],
+)
+def test_random_numbers_differ_between_devices_and_steps(layers: Any, augment: Any) -> None:
     def masks(state: train.TrainState) -> Any:
         def loss_fn(logits: jax.Array, labels: jax.Array) -> jax.Array:
             return jnp.sum(logits)
 
-        return train.parallelize(train.make_train_step(loss_fn), donate=False)(state, data)
+        step = train.make_train_step(loss_fn, augment=augment)
+        return train.parallelize(step, donate=False)(state, data)
 
     data = {"image": np.ones((DEVICES, 64), np.float32), "label": np.zeros(DEVICES, np.int32)}
-    model = nn.Sequential(nn.Dropout(0.5), nn.Linear(64, 10, bias=False))
+    model = nn.Sequential(*layers, nn.Linear(64, 10, bias=False))
     state, _ = masks(train.create_state(model, optim.sgd(1.0), jax.random.key(0), data["image"]))
     # The gradient of each weight is the mean over devices of its input's mask: with one mask on
     # all devices it could only be 0 or 2.
@@ -130,6 +143,21 @@ def test_dropout_differs_between_devices_and_steps() -> None:
     again, _ = masks(state)
     next_gradient = np.asarray(state.params["1"]["weight"] - again.params["1"]["weight"])[0]
     assert not np.allclose(gradient, next_gradient, atol=1e-3)
+
+
+def test_augmentation_changes_the_stored_images() -> None:
+    def negative(images: jax.Array, rng: jax.Array) -> jax.Array:
+        assert images.dtype == "uint8"
+        return 255 - images
+
+    images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 1), dtype=np.uint8)
+    labels = np.zeros(8, np.int32)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    state = train.create_state(model, optim.sgd(0.1), jax.random.key(0), images)
+    step = train.make_train_step(augment=negative)
+    _, actual = jax.jit(step)(state, {"image": images, "label": labels})
+    _, expected = jax.jit(train.make_train_step())(state, {"image": 255 - images, "label": labels})
+    assert float(actual["loss"]) == float(expected["loss"])
 
 
 def test_a_donated_state_is_gone() -> None:
