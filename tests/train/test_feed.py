@@ -216,10 +216,11 @@ def test_leaving_an_epoch_ends_the_thread(
         raise error("enough")
 
     monkeypatch.setattr(feeds.Feed, "run", stop)
-    with pytest.raises(error, match="enough"):
+    with pytest.raises(error, match="enough") as caught:
         fit(steps_per_dispatch=1, resident=False)
     assert len(seen[0]) == 1
-    assert threads() == []
+    assert threads() == [], "also while the traceback keeps the epoch's generator alive"
+    assert caught.traceback
 
 
 def test_an_unreadable_image_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
