@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
 from jax.sharding import SingleDeviceSharding
 
 from jaxcnn.interop import to_state_dict
@@ -39,9 +38,13 @@ class Checkpoints:
     """
 
     def __init__(self, directory: str | os.PathLike[str], keep: int = 3) -> None:
+        # Here, because it takes a third of a second, and the first training step need not wait.
+        import orbax.checkpoint as ocp
+
         options = ocp.CheckpointManagerOptions(max_to_keep=keep)
         path = Path(directory).absolute()
         self._manager = ocp.CheckpointManager(path, options=options)
+        self._args = ocp.args
 
     def save(self, epoch: int, state: TrainState, history: list[Row]) -> None:
         """Writes the state after `epoch`, with the metrics up to then, and waits for the disk.
@@ -51,9 +54,9 @@ class Checkpoints:
             restore wrongly.
         """
         to_state_dict(state.variables)
-        args = ocp.args.Composite(
-            state=ocp.args.StandardSave(_arrays(state)),  # type: ignore[call-arg]
-            history=ocp.args.JsonSave(history),  # type: ignore[call-arg]
+        args = self._args.Composite(
+            state=self._args.StandardSave(_arrays(state)),  # type: ignore[call-arg]
+            history=self._args.JsonSave(history),  # type: ignore[call-arg]
         )
         self._manager.save(epoch, args=args)
         # The next step reuses the state's memory, so the write must not outlast this call.
@@ -77,9 +80,9 @@ class Checkpoints:
         abstract = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=here), _arrays(like)
         )
-        args = ocp.args.Composite(
-            state=ocp.args.StandardRestore(abstract),  # type: ignore[call-arg]
-            history=ocp.args.JsonRestore(),
+        args = self._args.Composite(
+            state=self._args.StandardRestore(abstract),  # type: ignore[call-arg]
+            history=self._args.JsonRestore(),
         )
         restored = self._manager.restore(newest, args=args)
         return like.replace(**restored["state"]), list(restored["history"])

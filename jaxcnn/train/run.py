@@ -62,6 +62,7 @@ class RunFolder:
             }
             rule = f"a resumed run must keep the settings of {file}"
             check(not changed, "RunFolder", rule, changed=changed)
+        self._checkpoints_path = self.path / "checkpoints"
         self._checkpoints: Checkpoints | None = None
 
     @classmethod
@@ -93,7 +94,9 @@ class RunFolder:
 
         `metrics.jsonl` is brought back to the state of that checkpoint.
         """
-        state, history = self._opened_checkpoints().restore(state)
+        history: list[Row] = []
+        if self._checkpoints_path.exists():
+            state, history = self._opened_checkpoints().restore(state)
         self.write_metrics(history)
         return state, history
 
@@ -112,5 +115,5 @@ class RunFolder:
 
     def _opened_checkpoints(self) -> Checkpoints:
         if self._checkpoints is None:
-            self._checkpoints = Checkpoints(self.path / "checkpoints")
+            self._checkpoints = Checkpoints(self._checkpoints_path)
         return self._checkpoints

@@ -50,13 +50,13 @@ def test_lenet_leaves_everything_and_resumes(tmp_path: Path) -> None:
     }  # fmt: skip
     assert "test accuracy" in result.stdout
     assert str(folder / "predictions.png") in result.stdout
-    assert json.loads((folder / "config.json").read_text())["lr"] == 0.02
+    assert json.loads((folder / "config.json").read_text())["lr"] == 0.01
     assert len(jaxcnn.read_state_dict(folder / "model.safetensors")) == 10
 
     result = run("lenet.py", "--epochs", 2, "--runs", tmp_path, "--resume", folder)
     assert result.returncode == 0, result.stderr
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert [row["step"] for row in rows] == [45, 90]
+    assert [row["step"] for row in rows] == [90, 180]
     assert "epoch   2" in result.stdout
     assert "epoch   1" not in result.stdout
 
