@@ -22,6 +22,8 @@ from jaxcnn.functional._windows import UNROLLED, Window, first_maximum, pick, sp
 _NOWHERE = np.int32(np.iinfo(np.int32).max)
 
 
+# Compiled also where the caller is not: op by op each shape of each step would be compiled.
+@functools.partial(jax.jit, static_argnums=1)
 def sliding_max(x: jax.Array, window: Window) -> jax.Array:
     """The maximum over sliding windows, (N, *spatial, C)."""
     if max(window.kernel) <= UNROLLED:
@@ -34,7 +36,6 @@ def sliding_max(x: jax.Array, window: Window) -> jax.Array:
     return lax.platform_dependent(x, cpu=program, default=plain)
 
 
-# Compiled also where the caller is not: op by op the loops would compile each shape of each step.
 @functools.partial(jax.jit, static_argnums=1)
 def sliding_argmax(x: jax.Array, window: Window) -> jax.Array:
     """The flat spatial position of the maximum of each sliding window."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
@@ -145,6 +146,8 @@ def _avg_pool(
     return on_batch(where, input, n, pool)
 
 
+# Compiled also where the caller is not: op by op each shape of each step would be compiled.
+@functools.partial(jax.jit, static_argnums=1)
 def sliding_sum(x: jax.Array, window: Window) -> jax.Array:
     """The sum over sliding windows; half precision sums in float32, as PyTorch does."""
     plain = lambda x: window.reduce(x, 0.0, lax.add)

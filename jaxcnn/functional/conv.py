@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import jax
@@ -177,6 +178,8 @@ def as_bias(where: str, bias: ArrayLike | None, out_channels: int) -> jax.Array 
     return b
 
 
+# Compiled also where the caller is not: op by op each shape of each step would be compiled.
+@functools.partial(jax.jit, static_argnames=("window", "groups", "spacing"))
 def convolve(
     x: jax.Array,
     weight: jax.Array,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -84,20 +85,7 @@ def deform_conv2d(
         _check_places(where, "mask", scale, (*places, offset_groups * taps))
         scale = scale.reshape(*places, offset_groups, taps)
 
-    dtype = jnp.result_type(x, w)
-    rows, columns = _positions(shift.reshape(*places, offset_groups, taps, 2), window)
-    # Without the checkpoint the gradient would store the four corners of every sample.
-    samples = jax.checkpoint(_interpolate)(x, rows, columns, scale).astype(dtype)
-    # An offset group may span several groups of the weight or a part of one, so the channels are
-    # brought together before they are divided anew.
-    samples = samples.swapaxes(3, 4).reshape(*places, taps, groups, w.shape[1])
-    y = jnp.einsum(
-        "nhwtgc,goct->nhwgo",
-        samples,
-        w.astype(dtype).reshape(groups, -1, w.shape[1], taps),
-        preferred_element_type=jnp.promote_types(dtype, jnp.float32),
-    ).reshape(*places, w.shape[0])
-    return y.astype(dtype) if b is None else (y + b).astype(jnp.result_type(dtype, b))
+    return _deformed(x, shift.reshape(*places, offset_groups, taps, 2), w, b, scale, window, groups)
 
 
 def drop_path(
@@ -141,6 +129,36 @@ def drop_path(
     check(x.ndim >= 1, "drop_path", "input must be (n, *)", shape=x.shape)
     draws = (x.shape[0] if mode == "row" else 1, *(1,) * (x.ndim - 1))
     return zeroed("drop_path", x, draws, p, training, rng, scaled=scale_by_keep)
+
+
+# Compiled also where the caller is not: op by op each shape of each step would be compiled.
+@functools.partial(jax.jit, static_argnames=("window", "groups"))
+def _deformed(
+    x: jax.Array,
+    offset: jax.Array,
+    weight: jax.Array,
+    bias: jax.Array | None,
+    scale: jax.Array | None,
+    window: Window,
+    groups: int,
+) -> jax.Array:
+    """The convolution; `offset` (n, h, w, offset group, tap, 2), `scale` without the last axis."""
+    dtype = jnp.result_type(x, weight)
+    rows, columns = _positions(offset, window)
+    # Without the checkpoint the gradient would store the four corners of every sample.
+    samples = jax.checkpoint(_interpolate)(x, rows, columns, scale).astype(dtype)
+    # An offset group may span several groups of the weight or a part of one, so the channels are
+    # brought together before they are divided anew.
+    *places, _, taps, _ = offset.shape
+    each = weight.shape[1]
+    samples = samples.swapaxes(3, 4).reshape(*places, taps, groups, each)
+    y = jnp.einsum(
+        "nhwtgc,goct->nhwgo",
+        samples,
+        weight.astype(dtype).reshape(groups, -1, each, taps),
+        preferred_element_type=jnp.promote_types(dtype, jnp.float32),
+    ).reshape(*places, weight.shape[0])
+    return y.astype(dtype) if bias is None else (y + bias).astype(jnp.result_type(dtype, bias))
 
 
 def _window(
