@@ -76,12 +76,14 @@ def prepare_jaxcnn(case: str, one_step: bool) -> contest.Run:
     import numpy as np
 
     from jaxcnn import models, optim, train
+    from jaxcnn.train.feed import most_steps
 
     name, (images, labels) = case.partition("-")[0], make_batch(case)
     options = {"token_label": False, "drop_path_rate": 0} if "spectformer" in name else {}
     model = models.create(name, **options)
     state = train.create_state(model, optim.sgd(LR, MOMENTUM), jax.random.key(0), images)
-    steps = 1 if one_step else max(1024 // len(images), 2)
+    size = images[0].size  # of an image in bytes
+    steps = 1 if one_step else most_steps(size, len(images), jax.default_backend())
     batch = {"image": images, "label": labels.astype(np.int32)}
     devices = jax.local_devices()[:1]
     if one_step:

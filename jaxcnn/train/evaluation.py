@@ -116,7 +116,9 @@ class Evaluator:
         """Rows (dispatches, steps, batch): all of one shape, so that one program is compiled."""
         batch = self.batch_size + -self.batch_size % len(self.devices)
         steps = -(-len(dataset) // batch)
-        dispatches = -(-steps // most_steps(dataset, batch, self.devices[0].platform))
+        dispatches = -(
+            -steps // most_steps(dataset.images[0].nbytes, batch, self.devices[0].platform)
+        )
         shape = (dispatches, -(-steps // dispatches), batch)
         return np.resize(np.arange(len(dataset)), shape)
 

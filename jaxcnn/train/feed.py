@@ -22,10 +22,11 @@ Made = TypeVar("Made")
 AHEAD = 2
 # A data set of at most this size lies on every device.
 _RESIDENT_BYTES = 2**30
-# With this many images in a dispatch, its fixed cost no longer counts for small models.
-_IMAGES_PER_DISPATCH = {"cpu": 1024, "gpu": 8192, "tpu": 8192}
-# Several dispatches' images are in memory at a time; large ones need no large dispatches.
-_BYTES_PER_DISPATCH = 2**25
+# Images in a dispatch, with which its fixed cost no longer counts for small nets, and their bytes:
+# large images take long in themselves, several dispatches are in memory at a time, and the progress
+# bar is to move.
+_PER_DISPATCH = {"cpu": (2**10, 3 * 2**20)}
+_PER_DISPATCH_ELSEWHERE = (2**13, 2**25)
 
 
 class Feed:
@@ -121,10 +122,7 @@ def prefetch(
         pool.shutdown(cancel_futures=True)
 
 
-def most_steps(dataset: ImageDataset, batch_size: int, platform: str) -> int:
+def most_steps(image_bytes: int, batch_size: int, platform: str) -> int:
     """How many steps of this size one dispatch should make at most."""
-    images = min(
-        _IMAGES_PER_DISPATCH.get(platform, 1024),
-        _BYTES_PER_DISPATCH // dataset.images[0].nbytes,
-    )
-    return max(1, images // batch_size)
+    images, most_bytes = _PER_DISPATCH.get(platform, _PER_DISPATCH_ELSEWHERE)
+    return max(1, min(images, most_bytes // image_bytes) // batch_size)

@@ -61,7 +61,8 @@ def fit(
       drop_last: Whether to leave out a last batch that is not full.
       seed: Seed of the order.
       steps_per_dispatch: Steps that the device makes in one go; by default as many as have 1,024
-        images (8,192 on an accelerator), made to divide an epoch where that is close.
+        images (8,192 on an accelerator), fewer where they are larger than CIFAR's, made to divide
+        an epoch where that is close.
       resident: Whether the data set lies on the devices, whole; by default if it has at most 1 GiB.
         A larger one is sent in the background, as bytes. The numbers are the same.
       strategy: "pmap" or "jit", see `parallelize`.
@@ -104,7 +105,7 @@ def fit(
     )
     if steps_per_dispatch is None:
         full = sum(len(batch) == batch_size for batch in plan())
-        most = most_steps(train_set, batch_size, devices[0].platform)
+        most = most_steps(train_set.images[0].nbytes, batch_size, devices[0].platform)
         steps_per_dispatch = _near_divisor(full, most)
     check_int("fit", "steps_per_dispatch", steps_per_dispatch, 1)
     feed = Feed(train_step or make_train_step(), train_set, strategy, devices, resident)

@@ -233,15 +233,17 @@ def test_an_unreadable_image_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(
-    ("platform", "batch_size", "steps"),
-    [("cpu", 32, 32), ("cpu", 2000, 1), ("gpu", 32, 256), ("new", 1, 1024)],
+    ("size", "platform", "batch_size", "steps"),
+    [
+        (28 * 28, "cpu", 32, 32),
+        (28 * 28, "cpu", 2000, 1),
+        (32 * 32 * 3, "cpu", 128, 8),
+        (224 * 224 * 3, "cpu", 2, 10),
+        (28 * 28, "gpu", 32, 256),
+        (2048 * 2048 * 3, "gpu", 1, 2),
+        (2048 * 2048 * 3, "gpu", 64, 1),
+        (28 * 28, "new", 1, 8192),
+    ],
 )
-def test_steps_of_a_dispatch(platform: str, batch_size: int, steps: int) -> None:
-    assert feeds.most_steps(DIGITS, batch_size, platform) == steps
-
-
-def test_large_images_make_small_dispatches() -> None:
-    images = np.zeros((1, 2048, 2048, 3), np.uint8)
-    large = data.ImageDataset(images, np.zeros(1, np.int32), ("one",), "large", "train")
-    assert feeds.most_steps(large, 1, "gpu") == 2
-    assert feeds.most_steps(large, 64, "gpu") == 1
+def test_steps_of_a_dispatch(size: int, platform: str, batch_size: int, steps: int) -> None:
+    assert feeds.most_steps(size, batch_size, platform) == steps
