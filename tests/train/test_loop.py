@@ -189,7 +189,7 @@ def test_evaluation_in_several_dispatches_is_the_same(monkeypatch: pytest.Monkey
     evaluate = train.Evaluator(train.make_eval_step(), batch_size=7, devices=ONE)
     whole = evaluate(state, TEST)
     # Two batches a dispatch: four dispatches for eight batches, the last of them filled up.
-    monkeypatch.setattr(feed, "_IMAGES_PER_DISPATCH", {"cpu": 14})
+    monkeypatch.setattr(feed, "_PER_DISPATCH", {"cpu": (14, 2**30)})
     parts = train.Evaluator(train.make_eval_step(), batch_size=7, devices=ONE)(state, TEST)
     for name in ("losses", "predictions", "confidences"):
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
