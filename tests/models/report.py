@@ -49,7 +49,8 @@ def main(*reports: Path) -> None:
     for case in cases:
         name = re.sub(r".*\[([a-z0-9_]+).*", r"\1", case.get("name", ""))
         for row in case.iter("property"):
-            errors[name][row.get("name", "")] = f"{float(row.get('value', 'nan')):.0e}"
+            error = float(row.get("value", "nan"))
+            errors[name][row.get("name", "")] = f"{error:.0e}" if error else "0"
     failed = [case.get("name") for case in cases if case.find("failure") is not None]
     known = json.loads((ROOT / "tests/golden/models.json").read_text())["models"]
     text = HEAD.format(
