@@ -157,6 +157,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
     axes.set_xticks(places, [case.replace("-", "\nbatch ") for case in results], fontsize=8)
     axes.set_ylabel("training steps per second\n(PyTorch = 1)")
     axes.set_yscale("log")
+    lowest, highest = axes.get_ylim()
+    ticks = [tick for tick in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10) if lowest < tick < highest]
+    axes.set_yticks(ticks, map(str, ticks))
+    axes.minorticks_off()
     axes.legend()
     figure.savefig(path, dpi=150)
     plt.close(figure)
