@@ -6,7 +6,6 @@ number and the last one counts; padding never does. Gradients go to the pixel th
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -17,13 +16,13 @@ import numpy as np
 from jax import lax
 
 from jaxcnn.functional import _cpu
+from jaxcnn.functional._programs import one_program
 from jaxcnn.functional._windows import UNROLLED, Window, first_maximum, pick, spread
 
 _NOWHERE = np.int32(np.iinfo(np.int32).max)
 
 
-# Compiled also where the caller is not: op by op each shape of each step would be compiled.
-@functools.partial(jax.jit, static_argnums=1)
+@one_program("window")
 def sliding_max(x: jax.Array, window: Window) -> jax.Array:
     """The maximum over sliding windows, (N, *spatial, C)."""
     if max(window.kernel) <= UNROLLED:
@@ -36,7 +35,7 @@ def sliding_max(x: jax.Array, window: Window) -> jax.Array:
     return lax.platform_dependent(x, cpu=program, default=plain)
 
 
-@functools.partial(jax.jit, static_argnums=1)
+@one_program("window")
 def sliding_argmax(x: jax.Array, window: Window) -> jax.Array:
     """The flat spatial position of the maximum of each sliding window."""
     if max(window.kernel) > UNROLLED:

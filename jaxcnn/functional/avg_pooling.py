@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import jax
@@ -14,6 +13,7 @@ from jaxcnn._checks import check, check_type, is_int
 from jaxcnn.functional import _cpu
 from jaxcnn.functional._numbers import widened
 from jaxcnn.functional._pooling import IntOrInts, on_batch, sliding_window
+from jaxcnn.functional._programs import one_program
 from jaxcnn.functional._windows import UNROLLED, Window
 
 
@@ -146,8 +146,7 @@ def _avg_pool(
     return on_batch(where, input, n, pool)
 
 
-# Compiled also where the caller is not: op by op each shape of each step would be compiled.
-@functools.partial(jax.jit, static_argnums=1)
+@one_program("window")
 def sliding_sum(x: jax.Array, window: Window) -> jax.Array:
     """The sum over sliding windows; half precision sums in float32, as PyTorch does."""
     plain = lambda x: window.reduce(x, 0.0, lax.add)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import jax
@@ -13,6 +12,7 @@ from jax.typing import ArrayLike
 from jaxcnn._checks import check, check_channels, check_int, int_tuple
 from jaxcnn.functional import _cpu
 from jaxcnn.functional._numbers import widened
+from jaxcnn.functional._programs import one_program
 from jaxcnn.functional._windows import Window
 
 IntOrInts = int | Sequence[int]
@@ -178,8 +178,7 @@ def as_bias(where: str, bias: ArrayLike | None, out_channels: int) -> jax.Array 
     return b
 
 
-# Compiled also where the caller is not: op by op each shape of each step would be compiled.
-@functools.partial(jax.jit, static_argnames=("window", "groups", "spacing"))
+@one_program("window", "groups", "spacing")
 def convolve(
     x: jax.Array,
     weight: jax.Array,

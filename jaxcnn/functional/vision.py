@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, check_floating, int_tuple
 from jaxcnn.functional._numbers import widened
+from jaxcnn.functional._programs import one_program
 from jaxcnn.functional._windows import Window
 from jaxcnn.functional.conv import as_bias
 from jaxcnn.functional.dropout import zeroed
@@ -131,8 +131,7 @@ def drop_path(
     return zeroed("drop_path", x, draws, p, training, rng, scaled=scale_by_keep)
 
 
-# Compiled also where the caller is not: op by op each shape of each step would be compiled.
-@functools.partial(jax.jit, static_argnames=("window", "groups"))
+@one_program("window", "groups")
 def _deformed(
     x: jax.Array,
     offset: jax.Array,

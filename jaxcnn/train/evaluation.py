@@ -116,9 +116,8 @@ class Evaluator:
         """Rows (dispatches, steps, batch): all of one shape, so that one program is compiled."""
         batch = self.batch_size + -self.batch_size % len(self.devices)
         steps = -(-len(dataset) // batch)
-        dispatches = -(
-            -steps // most_steps(dataset.images[0].nbytes, batch, self.devices[0].platform)
-        )
+        most = most_steps(dataset.images[0].nbytes, batch, self.devices[0].platform)
+        dispatches = -(-steps // most)
         shape = (dispatches, -(-steps // dispatches), batch)
         return np.resize(np.arange(len(dataset)), shape)
 
