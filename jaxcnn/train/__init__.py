@@ -1,9 +1,11 @@
 """Training: state, the pure step, devices, the loop, checkpoints and the report."""
 
-from jaxcnn.train.checkpoint import Checkpoints
+from jaxcnn.train.checkpoint import Checkpoints, Progress
 from jaxcnn.train.compilation import default_compilation_cache, enable_compilation_cache
 from jaxcnn.train.evaluation import Evaluation, Evaluator
+from jaxcnn.train.interrupts import Stopped
 from jaxcnn.train.loop import fit
+from jaxcnn.train.meter import NonFiniteLossError
 from jaxcnn.train.parallel import ParallelStep, even_devices, parallelize
 from jaxcnn.train.report import finish, format_table, print_epoch, save_figure, write_report
 from jaxcnn.train.run import RunFolder
@@ -15,9 +17,12 @@ __all__ = [
     "Checkpoints",
     "Evaluation",
     "Evaluator",
+    "NonFiniteLossError",
     "ParallelStep",
+    "Progress",
     "RunFolder",
     "RunSettings",
+    "Stopped",
     "TrainState",
     "create_state",
     "default_compilation_cache",

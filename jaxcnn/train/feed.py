@@ -126,3 +126,23 @@ def most_steps(image_bytes: int, batch_size: int, platform: str) -> int:
     """How many steps of this size one dispatch should make at most."""
     images, most_bytes = _PER_DISPATCH.get(platform, _PER_DISPATCH_ELSEWHERE)
     return max(1, min(images, most_bytes // image_bytes) // batch_size)
+
+
+def stack_batches(batches: list[np.ndarray], per_dispatch: int) -> list[np.ndarray]:
+    """Stacks batches of equal size, `per_dispatch` at a time: (steps, batch_size), int32."""
+    sizes = [len(batch) for batch in batches]
+    stacks, start = [], 0
+    while start < len(batches):
+        stop = min(start + per_dispatch, len(batches))
+        while sizes[stop - 1] != sizes[start]:
+            stop -= 1
+        stacks.append(np.stack(batches[start:stop]).astype(np.int32))
+        start = stop
+    return stacks
+
+
+def near_divisor(full: int, most: int) -> int:
+    """At most `most`; a divisor of the epoch's full batches saves compiling their remainder."""
+    most = max(1, min(full, most))
+    divisors = [k for k in range(most, most // 2, -1) if full % k == 0]
+    return divisors[0] if divisors else most

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import time
 from collections.abc import Callable
@@ -14,15 +15,15 @@ from tqdm import tqdm
 
 from jaxcnn._checks import check_int
 from jaxcnn.data import ImageDataset, epoch_batches
-from jaxcnn.train.checkpoint import Row
+from jaxcnn.train.checkpoint import Progress, Row
 from jaxcnn.train.evaluation import Evaluator
-from jaxcnn.train.feed import AHEAD, Feed, most_steps
+from jaxcnn.train.feed import Feed, most_steps, near_divisor, stack_batches
+from jaxcnn.train.interrupts import Interrupts, Stopped
+from jaxcnn.train.meter import Meter, NonFiniteLossError
 from jaxcnn.train.parallel import Devices
 from jaxcnn.train.run import RunFolder
 from jaxcnn.train.state import TrainState
 from jaxcnn.train.step import TrainStep, make_eval_step, make_train_step
-
-_REDRAW_SECONDS = 0.1
 
 
 def fit(
@@ -38,6 +39,7 @@ def fit(
     drop_last: bool = False,
     seed: int = 0,
     steps_per_dispatch: int | None = None,
+    checkpoint_every: int | None = None,
     resident: bool | None = None,
     strategy: str = "pmap",
     devices: Devices | None = None,
@@ -46,8 +48,11 @@ def fit(
 ) -> tuple[TrainState, list[Row]]:
     """Trains for `epochs` epochs and evaluates after each.
 
-    The same seed on the same machine gives bit-identical metrics, also when the run was stopped
-    and resumed. On a terminal a progress bar shows loss, accuracy and images a second.
+    The same seed on the same machine gives bit-identical metrics and weights, also when the run was
+    killed and resumed. On a terminal a progress bar shows loss, accuracy and images a second.
+
+    With a run folder, SIGTERM and Ctrl-C end the program with exit code 0 after a checkpoint; a
+    second Ctrl-C ends it at once.
 
     Args:
       state: Where to start; its memory is reused, so use the returned state from then on.
@@ -63,12 +68,14 @@ def fit(
       steps_per_dispatch: Steps that the device makes in one go; by default as many as have 1,024
         images (8,192 on an accelerator), fewer where they are larger than CIFAR's, made to divide
         an epoch where that is close.
+      checkpoint_every: Steps from one checkpoint to the next inside an epoch, rounded up to whole
+        dispatches; by default there is one at the end of each epoch.
       resident: Whether the data set lies on the devices, whole; by default if it has at most 1 GiB.
         A larger one is sent in the background, as bytes. The numbers are the same.
       strategy: "pmap" or "jit", see `parallelize`.
       devices: The devices; all local ones by default.
       run: Folder for metrics and checkpoints; if it has checkpoints, training continues from the
-        newest.
+        newest undamaged one.
       on_epoch: Called with each new row of metrics.
 
     Returns:
@@ -80,6 +87,9 @@ def fit(
 
     Raises:
       ValueError: If sizes do not fit.
+      NonFiniteLossError: If the loss is infinite or NaN (see `make_train_step` to skip such steps).
+      Stopped: After SIGTERM or Ctrl-C, with a run folder.
+      OSError: If a checkpoint cannot be written; those before it are left as they were.
 
     Example:
       >>> import jax.numpy as jnp
@@ -106,136 +116,119 @@ def fit(
     if steps_per_dispatch is None:
         full = sum(len(batch) == batch_size for batch in plan())
         most = most_steps(train_set.images[0].nbytes, batch_size, devices[0].platform)
-        steps_per_dispatch = _near_divisor(full, most)
+        steps_per_dispatch = near_divisor(full, most)
     check_int("fit", "steps_per_dispatch", steps_per_dispatch, 1)
-    feed = Feed(train_step or make_train_step(), train_set, strategy, devices, resident)
+    if checkpoint_every is not None:
+        check_int("fit", "checkpoint_every", checkpoint_every, 1)
+        steps_per_dispatch = min(steps_per_dispatch, checkpoint_every)
     if test_set is not None and evaluate is None:
         evaluate = Evaluator(
             make_eval_step(), batch_size=batch_size, strategy=strategy, devices=devices
         )
-    history: list[Row] = []
-    if run is not None:
-        state, history = run.restore(state)
-    state = feed.place(state)
-    compile_seconds = None
-    for epoch in range(len(history) + 1, epochs + 1):
-        dispatches = _stacked(plan(epoch=epoch), steps_per_dispatch)
-        if compile_seconds is None:
-            compile_seconds = _compile(feed, state, dispatches, evaluate, test_set)
+    feed = Feed(train_step or make_train_step(), train_set, strategy, devices, resident)
+    loop = _Loop(epochs, plan, steps_per_dispatch, feed, evaluate, test_set, run, checkpoint_every)
+    if run is None:
+        return loop.train(state, None, on_epoch)
+    with Interrupts() as interrupts:
+        try:
+            return loop.train(state, interrupts, on_epoch)
+        except NonFiniteLossError as error:
+            message = f"{error}; the last good checkpoint is {run.checkpoints.newest()}"
+            raise NonFiniteLossError(message, error.step, error.rows) from None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Loop:
+    """What stays the same from epoch to epoch."""
+
+    epochs: int
+    plan: Callable[..., list[np.ndarray]]
+    steps_per_dispatch: int
+    feed: Feed
+    evaluate: Evaluator | None
+    test_set: ImageDataset | None
+    run: RunFolder | None
+    checkpoint_every: int | None
+
+    def train(
+        self,
+        state: TrainState,
+        interrupts: Interrupts | None,
+        on_epoch: Callable[[Row], Any] | None,
+    ) -> tuple[TrainState, list[Row]]:
+        """Makes all epochs that are left."""
+        progress = Progress()
+        if self.run is not None:
+            state, progress = self.run.restore(state)
+        state, compiled = self.feed.place(state), False
+        for epoch in range(len(progress.history) + 1, self.epochs + 1):
+            batches = self.plan(epoch=epoch)[progress.steps :]
+            dispatches = stack_batches(batches, self.steps_per_dispatch)
+            compile_seconds = 0.0 if compiled else self._compile(state, dispatches)
+            compiled = True
+            state, metrics = self._train_epoch(state, dispatches, progress, interrupts)
+            row = {"epoch": epoch, "step": int(state.step), **metrics}
+            row |= {"compile_seconds": compile_seconds, **self._test(state)}
+            progress = Progress([*progress.history, row])
+            if self.run is not None:
+                self.run.save(state, progress)
+            if on_epoch is not None:
+                on_epoch(row)
+        if self.run is not None:
+            self.run.wait()
+        return state, progress.history
+
+    def _compile(self, state: TrainState, dispatches: list[np.ndarray]) -> float:
+        """Compiles all that the epochs run; returns the seconds that it took."""
         started = time.perf_counter()
-        state, row = _train_epoch(state, feed, dispatches, f"epoch {epoch}/{epochs}")
-        seconds = time.perf_counter() - started
-        speed = sum(rows.size for rows in dispatches) / seconds
-        row = {"epoch": epoch, "step": int(state.step), **row}
-        row |= {"seconds": seconds, "images_per_second": speed, "compile_seconds": compile_seconds}
-        compile_seconds = 0.0
-        if test_set is not None and evaluate is not None:
-            result = evaluate(state, test_set)
-            row |= {"test_loss": result.loss, "test_loss_sum": result.loss_sum}
-            row |= {"test_accuracy": result.accuracy}
-        history.append(row)
-        if run is not None:
-            run.save(state, history)
-        if on_epoch is not None:
-            on_epoch(row)
-    return state, history
+        with tqdm(desc="compiling", bar_format="{desc}", leave=False, disable=None):
+            for rows in {rows.shape: rows for rows in dispatches}.values():
+                self.feed.compile(state, rows)
+            if self.test_set is not None and self.evaluate is not None:
+                self.evaluate.compile(state, self.test_set)
+        return time.perf_counter() - started
 
-
-def _compile(
-    feed: Feed,
-    state: TrainState,
-    dispatches: list[np.ndarray],
-    evaluate: Evaluator | None,
-    test_set: ImageDataset | None,
-) -> float:
-    """Compiles all that the epochs run; returns the seconds that it took."""
-    started = time.perf_counter()
-    with tqdm(desc="compiling", bar_format="{desc}", leave=False, disable=None):
-        for rows in {rows.shape: rows for rows in dispatches}.values():
-            feed.compile(state, rows)
-        if test_set is not None and evaluate is not None:
-            evaluate.compile(state, test_set)
-    return time.perf_counter() - started
-
-
-def _train_epoch(
-    state: TrainState, feed: Feed, dispatches: list[np.ndarray], title: str
-) -> tuple[TrainState, Row]:
-    images = sum(rows.size for rows in dispatches)
-    with (
-        tqdm(total=images, desc=title, unit="img", leave=False, disable=None, mininterval=0) as bar,
-        contextlib.closing(feed.batches(dispatches)) as batches,
-    ):
-        meter = _Meter(bar)
-        for batch in batches:
-            state, metrics = feed.run(state, batch)
-            meter.add(metrics)
+    def _train_epoch(
+        self,
+        state: TrainState,
+        dispatches: list[np.ndarray],
+        progress: Progress,
+        interrupts: Interrupts | None,
+    ) -> tuple[TrainState, Row]:
+        """Makes the steps of an epoch that are left after `progress`."""
+        title = f"epoch {len(progress.history) + 1}/{self.epochs}"
+        images, steps = sum(rows.size for rows in dispatches), progress.steps
+        meter = Meter(title, images, int(state.step), progress.totals)
+        with meter, contextlib.closing(self.feed.batches(dispatches)) as batches:
+            for rows, batch in zip(dispatches, batches, strict=True):
+                state, metrics = self.feed.run(state, batch)
+                meter.add(rows, metrics)
+                steps += len(rows)
+                received = interrupts.received if interrupts is not None else None
+                if received or (self._due(steps, len(rows)) and rows is not dispatches[-1]):
+                    self._save(state, Progress(progress.history, steps, meter.totals()), received)
         return state, meter.row()
 
+    def _due(self, steps: int, made: int) -> bool:
+        every = self.checkpoint_every
+        return every is not None and steps // every > (steps - made) // every
 
-class _Meter:
-    """Sums the metrics of an epoch; they stay on the device until the bar is drawn."""
+    def _save(self, state: TrainState, progress: Progress, received: str | None) -> None:
+        """Writes a checkpoint inside an epoch; ends the program if a signal was received."""
+        assert self.run is not None
+        self.run.save(state, progress)
+        if received:
+            self.run.wait()
+            message = f"{received}: stopped after step {int(state.step)}; resume {self.run.path}"
+            print(message, flush=True)
+            raise Stopped(message)
 
-    def __init__(self, bar: tqdm) -> None:
-        self._bar = bar
-        self._drawn = time.monotonic()
-        self._unread: list[dict[str, jax.Array]] = []
-        self._totals = {"loss": 0.0, "loss_sum": 0.0, "correct": 0.0, "count": 0.0}
-
-    def add(self, metrics: dict[str, jax.Array]) -> None:
-        """Takes the metrics of a dispatch that may still run; waits until few do."""
-        self._unread.append(metrics)
-        jax.block_until_ready(self._unread[-1 - AHEAD : -AHEAD])
-        finished = self._unread[:-AHEAD]
-        due = not self._bar.disable and time.monotonic() - self._drawn >= _REDRAW_SECONDS
-        if finished and due:
-            self._read(finished)
-            self._unread = self._unread[-AHEAD:]
-            loss, accuracy = self._means()
-            self._bar.set_postfix(loss=f"{loss:.4f}", accuracy=f"{accuracy:.2%}", refresh=False)
-            self._bar.update(self._totals["count"] - self._bar.n)
-            self._drawn = time.monotonic()
-
-    def row(self) -> Row:
-        """Waits for all dispatches; the means over the epoch's images."""
-        self._read(self._unread)
-        loss, accuracy = self._means()
+    def _test(self, state: TrainState) -> Row:
+        if self.test_set is None or self.evaluate is None:
+            return {}
+        result = self.evaluate(state, self.test_set)
         return {
-            "train_loss": loss,
-            "train_loss_sum": self._totals["loss_sum"],
-            "train_accuracy": accuracy,
+            "test_loss": result.loss,
+            "test_loss_sum": result.loss_sum,
+            "test_accuracy": result.accuracy,
         }
-
-    def _read(self, finished: list[dict[str, jax.Array]]) -> None:
-        for metrics in jax.device_get(finished):
-            loss, correct, count = (
-                np.asarray(metrics[name], np.float64) for name in ("loss", "correct", "count")
-            )
-            self._totals["loss"] += float(loss @ count)
-            self._totals["loss_sum"] += float(loss.sum())
-            self._totals["correct"] += float(correct.sum())
-            self._totals["count"] += float(count.sum())
-
-    def _means(self) -> tuple[float, float]:
-        count = self._totals["count"]
-        return self._totals["loss"] / count, self._totals["correct"] / count
-
-
-def _stacked(batches: list[np.ndarray], per_dispatch: int) -> list[np.ndarray]:
-    """Stacks batches of equal size, `per_dispatch` at a time: (steps, batch_size), int32."""
-    sizes = [len(batch) for batch in batches]
-    stacks, start = [], 0
-    while start < len(batches):
-        stop = min(start + per_dispatch, len(batches))
-        while sizes[stop - 1] != sizes[start]:
-            stop -= 1
-        stacks.append(np.stack(batches[start:stop]).astype(np.int32))
-        start = stop
-    return stacks
-
-
-def _near_divisor(full: int, most: int) -> int:
-    """At most `most`; a divisor of the epoch's full batches saves compiling their remainder."""
-    most = max(1, min(full, most))
-    divisors = [k for k in range(most, most // 2, -1) if full % k == 0]
-    return divisors[0] if divisors else most

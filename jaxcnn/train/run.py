@@ -10,7 +10,7 @@ from typing import Any
 
 from jaxcnn._checks import check
 from jaxcnn._files import write_atomically
-from jaxcnn.train.checkpoint import Checkpoints, Row
+from jaxcnn.train.checkpoint import Checkpoints, Progress, Row
 from jaxcnn.train.state import TrainState
 
 
@@ -22,10 +22,13 @@ class RunFolder:
 
     Attributes:
       path: The folder.
+      checkpoints: Its checkpoints.
 
     Args:
       path: The folder.
       config: The settings, as plain values.
+      keep: How many checkpoints to keep.
+      keep_best: A metric, such as "test_accuracy", whose best checkpoint is kept as well.
 
     Raises:
       ValueError: If the folder belongs to a run with other settings.
@@ -42,9 +45,16 @@ class RunFolder:
     _FREE = (
         *("epochs", "resume", "runs", "strategy"),
         *("data_dir", "raw_dir", "compilation_cache"),
+        *("keep_checkpoints", "keep_best"),
     )
 
-    def __init__(self, path: str | os.PathLike[str], config: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        config: dict[str, Any],
+        keep: int = 3,
+        keep_best: str | None = None,
+    ) -> None:
         self.path = Path(path).absolute()
         self._config = config = json.loads(json.dumps(config, default=str))
         file = self.path / "config.json"
@@ -62,8 +72,7 @@ class RunFolder:
             }
             rule = f"a resumed run must keep the settings of {file}"
             check(not changed, "RunFolder", rule, changed=changed)
-        self._checkpoints_path = self.path / "checkpoints"
-        self._checkpoints: Checkpoints | None = None
+        self.checkpoints = Checkpoints(self.path / "checkpoints", keep, keep_best)
 
     @classmethod
     def open(
@@ -72,6 +81,8 @@ class RunFolder:
         config: dict[str, Any],
         runs: str | os.PathLike[str] = "runs",
         resume: str | os.PathLike[str] | None = None,
+        keep: int = 3,
+        keep_best: str | None = None,
     ) -> RunFolder:
         """The folder `resume`, or a new `<runs>/<name>-<time>/`.
 
@@ -81,29 +92,31 @@ class RunFolder:
         """
         if resume is None:
             now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
-            return cls(Path(runs) / f"{name}-{now}", config)
+            return cls(Path(runs) / f"{name}-{now}", config, keep, keep_best)
         if not (Path(resume) / "config.json").is_file():
             raise FileNotFoundError(
                 f"RunFolder: resume must be a run folder with a config.json, got "
                 f"resume={str(resume)!r}."
             )
-        return cls(resume, config)
+        return cls(resume, config, keep, keep_best)
 
-    def restore(self, state: TrainState) -> tuple[TrainState, list[Row]]:
-        """The newest checkpoint's state and metrics, or `state` and none.
+    def restore(self, state: TrainState) -> tuple[TrainState, Progress]:
+        """The newest undamaged checkpoint's state and progress, or `state` and none.
 
-        `metrics.jsonl` is brought back to the state of that checkpoint.
+        `metrics.jsonl` is brought back to that checkpoint.
         """
-        history: list[Row] = []
-        if self._checkpoints_path.exists():
-            state, history = self._opened_checkpoints().restore(state)
-        self.write_metrics(history)
-        return state, history
+        state, progress = self.checkpoints.restore(state)
+        self.write_metrics(progress.history)
+        return state, progress
 
-    def save(self, state: TrainState, history: list[Row]) -> None:
-        """Writes a checkpoint and the metrics of all epochs so far."""
-        self._opened_checkpoints().save(len(history), state, history)
-        self.write_metrics(history)
+    def save(self, state: TrainState, progress: Progress) -> None:
+        """Begins to write a checkpoint, and writes the metrics of all finished epochs."""
+        self.checkpoints.save(int(state.step), state, progress)
+        self.write_metrics(progress.history)
+
+    def wait(self) -> None:
+        """Waits until the last checkpoint is on the disk."""
+        self.checkpoints.wait()
 
     def write_metrics(self, history: list[Row]) -> None:
         """Replaces `metrics.jsonl` by these rows."""
@@ -112,8 +125,3 @@ class RunFolder:
         write_atomically(self.path / "config.json", lambda file: file.write(config.encode()))
         lines = "".join(json.dumps(row) + "\n" for row in history)
         write_atomically(self.path / "metrics.jsonl", lambda file: file.write(lines.encode()))
-
-    def _opened_checkpoints(self) -> Checkpoints:
-        if self._checkpoints is None:
-            self._checkpoints = Checkpoints(self._checkpoints_path)
-        return self._checkpoints

@@ -189,7 +189,7 @@ def test_goes_through_a_checkpoint(id: str, tmp_path: Path) -> None:
     fresh = train.create_state(model, OPTIMIZERS[id].jax(), jax.random.key(0), x)
     state, _ = step(fresh, batch)
     checkpoints = train.Checkpoints(tmp_path)
-    checkpoints.save(1, state, [])
+    checkpoints.save(1, state, train.Progress())
     restored, _ = checkpoints.restore(fresh)
     expected, actual = step(state, batch)[0], step(restored, batch)[0]
     jax.tree.map(np.testing.assert_array_equal, actual.opt_state, expected.opt_state)

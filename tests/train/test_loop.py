@@ -226,8 +226,8 @@ def test_errors(tmp_path: Path) -> None:
         fit(batch_size=12, devices=jax.local_devices())
     state = train.create_state(Clash(), optim.sgd(0.1), jax.random.key(0), DIGITS.images[:1])
     with pytest.raises(ValueError, match=r"dotted name of its own, got name='a.b"):
-        train.Checkpoints(tmp_path).save(1, state, [])
-    assert train.Checkpoints(tmp_path).restore(new_state())[1] == []
+        train.Checkpoints(tmp_path).save(1, state, train.Progress())
+    assert train.Checkpoints(tmp_path).restore(new_state())[1] == train.Progress()
 
 
 def test_to_float_scales_bytes_alone() -> None:
