@@ -48,7 +48,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Ends the program with one line and exit code 2 on a wrong value or file.
+    """Ends the program with one line and exit code 2 on a wrong value or file, or a NaN loss.
 
     With the environment variable JAXCNN_TRACEBACK set, errors show where they come from.
 
@@ -61,7 +61,7 @@ def one_line_errors() -> Iterator[None]:
         return
     try:
         yield
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, FloatingPointError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -170,8 +171,7 @@ class _Loop:
             row = {"epoch": epoch, "step": int(state.step), **metrics}
             row |= {"compile_seconds": compile_seconds, **self._test(state)}
             progress = Progress([*progress.history, row])
-            if self.run is not None:
-                self.run.save(state, progress)
+            self._save(state, progress)
             if on_epoch is not None:
                 on_epoch(row)
         if self.run is not None:
@@ -213,9 +213,14 @@ class _Loop:
         every = self.checkpoint_every
         return every is not None and steps // every > (steps - made) // every
 
-    def _save(self, state: TrainState, progress: Progress, received: str | None) -> None:
-        """Writes a checkpoint inside an epoch; ends the program if a signal was received."""
-        assert self.run is not None
+    def _save(self, state: TrainState, progress: Progress, received: str | None = None) -> None:
+        """Writes a checkpoint, if there is a run folder; ends the program after a signal."""
+        if self.run is None:
+            return
+        if not _all_finite(state.params):  # the loss shows it one step later
+            step = int(state.step)
+            message = f"fit: the parameters must be finite, got inf or NaN after step {step}"
+            raise NonFiniteLossError(message, step, np.zeros(0, np.int32))
         self.run.save(state, progress)
         if received:
             self.run.wait()
@@ -232,3 +237,8 @@ class _Loop:
             "test_loss_sum": result.loss_sum,
             "test_accuracy": result.accuracy,
         }
+
+
+@jax.jit
+def _all_finite(tree: Any) -> jax.Array:
+    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()

@@ -17,11 +17,16 @@ _SUMS = ("loss", "loss_sum", "loss_count", "correct", "count", "skipped")
 
 
 class NonFiniteLossError(FloatingPointError):
-    """The loss became infinite or NaN, so that training cannot go on.
+    """The loss or the parameters became infinite or NaN, so that training cannot go on.
 
     Attributes:
       step: The step, from 1.
-      rows: The places of its images in the training set, `(batch_size,)`.
+      rows: The places of its images in the training set, `(batch_size,)`; none if it was found in
+        the parameters.
+
+    Example:
+      >>> NonFiniteLossError("the loss must be finite", 7, np.array([3, 1])).step
+      7
     """
 
     def __init__(self, message: str, step: int, rows: np.ndarray) -> None:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -130,38 +126,33 @@ def test_a_resumed_run_must_keep_its_settings(tmp_path: Path) -> None:
         train.RunFolder.open("x", {}, resume=tmp_path / "nothing")
 
 
-KILLED = """
-import jax
-from jaxcnn import data, nn, optim, train
-digits, key, one = data.load("digits", "train"), jax.random.key(0), jax.devices()[:1]
-model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-state = train.create_state(model, optim.sgd(0.1, momentum=0.9), key, digits.images[:1])
-run = train.RunFolder({folder!r}, {{}})
-state, history = train.fit(state, digits, epochs={epochs}, batch_size=32, run=run, devices=one)
-print(repr([(row["epoch"], row["train_loss"]) for row in history]))
-print(float(state.params["1"]["weight"].sum()).hex())
-"""
+def diverging(run: train.RunFolder | None, lr: Any, **settings: Any) -> None:
+    state = train.create_state(model(), optim.sgd(lr), jax.random.key(0), DIGITS.images[:1])
+    train.fit(state, DIGITS, epochs=9, batch_size=50, devices=ONE, run=run, **settings)
 
 
-def test_a_killed_run_resumes_as_if_nothing_had_happened(tmp_path: Path) -> None:
-    def program(folder: Path) -> list[str]:
-        return [sys.executable, "-c", KILLED.format(folder=str(folder), epochs=40)]
+def test_a_loss_that_is_not_finite_names_its_step_and_images(tmp_path: Path) -> None:
+    """The rate is raised to where the first steps are finite and a later one is not."""
+    with pytest.raises(train.NonFiniteLossError, match=r"fit: the loss must be finite") as caught:
+        diverging(None, 1e25)
+    step = caught.value.step
+    assert step in (2, 3)
+    rows = data.epoch_batches(len(DIGITS), 50, seed=0, epoch=1)[step - 1]
+    np.testing.assert_array_equal(caught.value.rows, rows)
+    assert f"at step {step}, on the images [{rows[0]}, {rows[1]}, " in str(caught.value)
 
-    whole = subprocess.run(program(tmp_path / "whole"), capture_output=True, text=True, check=True)
-    victim = subprocess.Popen(program(tmp_path / "killed"), stdout=subprocess.DEVNULL)
-    metrics = tmp_path / "killed" / "metrics.jsonl"
-    deadline = time.monotonic() + 60
-    while not (metrics.exists() and len(metrics.read_text().splitlines()) >= 3):
-        assert time.monotonic() < deadline, "the run must write metrics"
-        time.sleep(0.02)
-    victim.send_signal(signal.SIGKILL)
-    assert victim.wait() == -signal.SIGKILL
-    done = len(metrics.read_text().splitlines())
-    assert 3 <= done < 40, "the run must be killed in the middle"
-    resumed = subprocess.run(
-        program(tmp_path / "killed"), capture_output=True, text=True, check=True
-    )
-    assert resumed.stdout == whole.stdout
+    run = train.RunFolder(tmp_path, {})
+    with pytest.raises(train.NonFiniteLossError, match=r"the last good checkpoint is .*/1$"):
+        diverging(run, 1e25, checkpoint_every=1)
+    assert run.checkpoints.steps() == [1]
+
+
+def test_parameters_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
+    run = train.RunFolder(tmp_path, {})
+    rule = r"fit: the parameters must be finite, .* after step 1; the last good checkpoint is None"
+    with pytest.raises(train.NonFiniteLossError, match=rule):
+        diverging(run, lambda step: np.inf, checkpoint_every=1)
+    assert run.checkpoints.steps() == []
 
 
 @pytest.mark.parametrize("batch_size", [7, 50, 64])
