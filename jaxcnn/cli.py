@@ -33,6 +33,8 @@ _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 def main() -> None:
     """Runs the `jaxcnn` command line."""
+    from jaxcnn.train.report.commands import inspect_run, report
+
     commands = {
         "models": list_models,
         "summary": summary,
@@ -41,6 +43,8 @@ def main() -> None:
         "data": prepare_data,
         "parity": parity,
         "bench": bench,
+        "report": report,
+        "inspect-run": inspect_run,
     }
     with one_line_errors():
         tyro.extras.subcommand_cli_from_dict(commands, prog="jaxcnn", description=__doc__)
@@ -157,9 +161,11 @@ def _printable(name: str) -> str:
 
 def prepare_data(
     name: Annotated[str, tyro.conf.Positional],
-    split: Literal["train", "test"] = "train",
+    split: Literal["train", "test", "validation"] = "train",
     data_dir: str | None = None,
     raw_dir: str | None = None,
+    size: int | None = None,
+    resize: int | None = None,
 ) -> None:
     """Download and prepare a data set, and say what is in it.
 
@@ -168,8 +174,11 @@ def prepare_data(
       split: Which part.
       data_dir: Where prepared sets lie; ~/.cache/jaxcnn by default.
       raw_dir: Folder with the original files, instead of a download.
+      size: Height and width of images that differ in size.
+      resize: Their shorter side before the centre is cropped; size by default.
     """
-    dataset = jaxcnn.data.load(name, split, data_dir=data_dir, raw_dir=raw_dir)
+    where: dict[str, Any] = {"data_dir": data_dir, "raw_dir": raw_dir}
+    dataset = jaxcnn.data.load(name, split, **where, size=size, resize=resize)
     print(dataset)
     print(", ".join(dataset.class_names))
 

@@ -24,6 +24,17 @@ def x64() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def torchvision() -> Any:
+    """The package; a test that asks for it is marked `torchvision`."""
+    from tests.models.torchvision_twins import load
+
+    try:
+        return load()
+    except ImportError:
+        pytest.skip("needs torchvision: pip install --no-deps torchvision")
+
+
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request: pytest.FixtureRequest) -> Iterator[str]:
     """Runs the test in float32, then in float64."""

@@ -25,7 +25,7 @@ from tensorflow_datasets.core.download import checksums, downloader
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 
 from jaxcnn.data.formats import Arrays, Blob, DataError, broken, read_file, read_tar
-from jaxcnn.data.sources import Source
+from jaxcnn.data.sources import FileSource, Source
 
 _TIMEOUTS = (10, 60)  # seconds to connect, and to wait for the next bytes
 _RETRIES = 2
@@ -50,7 +50,7 @@ with registered.skip_registration():
             features: dict[str, Any] = {"image": tfds.features.Image(shape=source.image_shape)}
             for key, names in source.labels.items():
                 features[key] = tfds.features.ClassLabel(names=names)
-            if source.archive:
+            if source.ids:
                 features["id"] = tfds.features.Text()
             return tfds.core.DatasetInfo(
                 builder=self,
@@ -84,12 +84,53 @@ with registered.skip_registration():
                     key: int(column[index]) for key, column in arrays.labels.items()
                 }
                 example["image"] = encode_png(image)
-                if self.source.archive:
+                if self.source.ids:
                     example["id"] = f"{split}_{index:05d}"
                 yield index, example
 
+    class FileSourceBuilder(tfds.core.GeneratorBasedBuilder):
+        """Prepares a data set whose images are one file each; it keeps their bytes.
 
-def builder_for(source: Source, data_dir: Path) -> SourceBuilder:
+        Attributes:
+          source: The row of the table.
+        """
+
+        VERSION = tfds.core.Version("0.0.0")
+        source: ClassVar[FileSource]
+
+        def _info(self) -> tfds.core.DatasetInfo:
+            source = self.source
+            features = {
+                "image": tfds.features.Image(),
+                source.filename_feature: tfds.features.Text(),
+                "label": tfds.features.ClassLabel(names=source.class_names),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self,
+                description=source.description,
+                homepage=source.homepage,
+                features=tfds.features.FeaturesDict(features),
+                supervised_keys=("image", "label"),
+                disable_shuffling=True,
+            )
+
+        def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+            (file,), (split,) = self.source.downloads, self.source.splits
+            return {split: self._generate_examples(Path(dl_manager.download(file.url)))}
+
+        def _generate_examples(self, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+            for index, image in enumerate(self.source.read(path)):
+                yield (
+                    index,
+                    {
+                        "image": io.BytesIO(image.data),
+                        self.source.filename_feature: image.name,
+                        "label": image.label,
+                    },
+                )
+
+
+def builder_for(source: Source | FileSource, data_dir: Path) -> SourceBuilder | FileSourceBuilder:
     """Returns the builder of a data set.
 
     Args:
@@ -114,7 +155,8 @@ def builder_for(source: Source, data_dir: Path) -> SourceBuilder:
         },
     }
     with registered.skip_registration():
-        kind = type(source.name, (SourceBuilder,), fields)
+        base = FileSourceBuilder if isinstance(source, FileSource) else SourceBuilder
+        kind: Any = type(source.name, (base,), fields)
     try:
         return kind(data_dir=data_dir)
     except ParseError as error:
@@ -136,7 +178,7 @@ def damaged(folder: Path, error: Exception) -> DataError:
     return broken(rule, folder, "delete the folder and load it again")
 
 
-def prepare(builder: SourceBuilder, manual_dir: Path) -> None:
+def prepare(builder: SourceBuilder | FileSourceBuilder, manual_dir: Path) -> None:
     """Downloads a data set and writes it as array_record files, unless that is done.
 
     TFDS writes into a temporary folder and renames it at the end, so a set is either

@@ -13,16 +13,13 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 
 from jaxcnn._files import write_atomically
 from jaxcnn.data.formats import broken
-from jaxcnn.data.sources import Source
-
-if TYPE_CHECKING:
-    from jaxcnn.data.builders import SourceBuilder
+from jaxcnn.data.sources import FileSource, Source
 
 try:
     import fcntl
@@ -47,33 +44,76 @@ def load_prepared(source: Source, split: str, data_dir: Path) -> tuple[np.ndarra
       DataError: If the set cannot be downloaded, or a file is broken.
     """
     decoded = data_dir / source.name / source.version / f"jaxcnn-{split}.npz"
-    arrays = _read_arrays(decoded)
+    arrays = read_arrays(decoded)
     if arrays is not None:
         return arrays
 
     with _lock(data_dir / f".{source.name}.lock") as locked:
         # Whoever held the lock before may just have done the work.
-        arrays = _read_arrays(decoded)
+        arrays = read_arrays(decoded)
         if arrays is not None:
             return arrays
         if locked:
             _remove_leftovers(source, data_dir)
 
         images, labels = _prepare_and_decode(source, split, data_dir)
-        # The set may lie in a read-only folder that many people share.
-        with contextlib.suppress(OSError):
-            write_atomically(decoded, lambda file: np.savez(file, images=images, labels=labels))
+        write_arrays(decoded, images, labels)
     return images, labels
 
 
-def _read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """Returns the decoded arrays, or None if there is no intact file."""
+def prepare_files(source: FileSource, data_dir: Path) -> Path:
+    """Downloads and prepares a set whose images are one file each, unless that is done.
+
+    Args:
+      source: The data set.
+      data_dir: The TFDS folder.
+
+    Returns:
+      The folder of the prepared set.
+
+    Raises:
+      DataError: If the set cannot be downloaded, or its archive is broken.
+    """
+    folder = data_dir / source.name / source.version
+    if not folder.is_dir():
+        from jaxcnn.data import builders
+
+        with _lock(data_dir / f".{source.name}.lock") as locked, builders.quiet_tfds():
+            if locked:
+                _remove_leftovers(source, data_dir)
+            builder = builders.builder_for(source, data_dir)
+            builders.prepare(builder, data_dir / "downloads" / "manual" / source.name)
+    return folder
+
+
+def read_arrays(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns decoded arrays that were kept.
+
+    Args:
+      path: The file.
+
+    Returns:
+      Images and labels, or None if there is no intact file.
+    """
     try:
         # Opened here, because np.load leaves a damaged file open.
         with path.open("rb") as file, np.load(file) as arrays:
             return arrays["images"], arrays["labels"]
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
+
+
+def write_arrays(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
+    """Keeps decoded arrays, if the folder can be written to.
+
+    Args:
+      path: The file.
+      images: The images.
+      labels: Their labels.
+    """
+    # The set may lie in a read-only folder that many people share.
+    with contextlib.suppress(OSError):
+        write_atomically(path, lambda file: np.savez(file, images=images, labels=labels))
 
 
 def _prepare_and_decode(
@@ -85,7 +125,7 @@ def _prepare_and_decode(
         builder = builders.builder_for(source, data_dir)
         builders.prepare(builder, data_dir / "downloads" / "manual" / source.name)
         try:
-            return _decode(builder, split)
+            return decode(builder, split, source.image_shape)
         except NotImplementedError as error:
             rule = "the set was prepared in a format that only TensorFlow reads"
             raise broken(rule, builder.data_dir, "pass another data_dir=") from error
@@ -96,12 +136,21 @@ def _prepare_and_decode(
             raise builders.damaged(Path(builder.data_dir), error) from error
 
 
-def _decode(builder: SourceBuilder, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the arrays of a prepared split."""
+def decode(builder: Any, split: str, image_shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Decodes a prepared split whose images have one size.
+
+    Args:
+      builder: The TFDS builder.
+      split: The split's name.
+      image_shape: `(h, w, c)`.
+
+    Returns:
+      Images `(n, h, w, c)`, uint8, and labels `(n,)`, int32.
+    """
     from tqdm.auto import tqdm
 
-    records = cast(Any, builder).as_data_source(split)
-    images = np.empty((len(records), *builder.source.image_shape), np.uint8)
+    records = builder.as_data_source(split)
+    images = np.empty((len(records), *image_shape), np.uint8)
     labels = np.empty(len(records), np.int32)
     quiet = not sys.stderr.isatty()
     with tqdm(total=len(records), desc="Decoding", unit=" images", disable=quiet) as bar:
@@ -114,7 +163,7 @@ def _decode(builder: SourceBuilder, split: str) -> tuple[np.ndarray, np.ndarray]
     return images, labels
 
 
-def _remove_leftovers(source: Source, data_dir: Path) -> None:
+def _remove_leftovers(source: Source | FileSource, data_dir: Path) -> None:
     """Removes what killed runs left behind; nobody reads it, but it fills the disk."""
     patterns = (
         f"{source.name}/incomplete.*",

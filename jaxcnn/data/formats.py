@@ -1,20 +1,23 @@
-"""Reads the original files of the classic image sets: idx and CIFAR binary.
+"""Reads the original files of the classic image sets: idx, CIFAR and STL-10 binary, zip.
 
-Both formats are arrays of bytes behind a tiny header, so a whole file is parsed by a
-few NumPy views. Files may be plain, gzip or xz; CIFAR files may also lie in a tar archive.
+The binary formats are arrays of bytes, some behind a tiny header, so a whole file is parsed by a
+few NumPy views. Files may be plain, gzip or xz; CIFAR and STL-10 files may also lie in a tar
+archive.
 
 Sources: the idx format, http://yann.lecun.com/exdb/mnist/; the CIFAR binary version,
-https://www.cs.toronto.edu/~kriz/cifar.html.
+https://www.cs.toronto.edu/~kriz/cifar.html; STL-10, http://ai.stanford.edu/~acoates/stl10/.
 """
 
 from __future__ import annotations
 
 import gzip
 import lzma
+import re
 import struct
 import tarfile
+import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +30,9 @@ _XZ_MAGIC = b"\xfd7zXZ\x00"
 _CHUNK = 1 << 20
 _SUFFIXES = ("", ".gz", ".xz")
 _CIFAR_IMAGE = (3, 32, 32)
+_STL10_IMAGE = (3, 96, 96)
+_CATS_VS_DOGS_NAME = re.compile(r"PetImages[\\/](Cat|Dog)[\\/]\d+\.jpg")
+_CATS_VS_DOGS_HEAD = 512  # bytes in which the mark of a JPEG file must be
 
 
 class DataError(ValueError):
@@ -55,6 +61,20 @@ class Arrays(NamedTuple):
 
     images: np.ndarray
     labels: dict[str, np.ndarray]
+
+
+class Encoded(NamedTuple):
+    """An image as the bytes of a file.
+
+    Attributes:
+      name: The file's name in the archive.
+      data: The bytes.
+      label: The class to predict.
+    """
+
+    name: str
+    data: bytes
+    label: str
 
 
 def broken(rule: str, origin: str | Path, fix: str = "delete it and fetch it again") -> DataError:
@@ -283,3 +303,63 @@ def parse_cifar(blobs: Sequence[Blob], labels: Mapping[str, Sequence[str]]) -> A
         images[start : start + len(table)] = planes.transpose(0, 2, 3, 1)
         start += len(table)
     return Arrays(images, columns)
+
+
+def parse_stl10(blobs: Sequence[Blob], labels: Mapping[str, Sequence[str]]) -> Arrays:
+    """Parses a pair of STL-10 binary files: planes of images by columns, and labels from 1.
+
+    Args:
+      blobs: The two files.
+      labels: Class names by label; exactly one label.
+
+    Returns:
+      Images `(n, 96, 96, 3)` and labels from 0.
+
+    Raises:
+      DataError: If a file is not what it should be, or the two do not fit.
+    """
+    images_blob, labels_blob = blobs
+    ((key, class_names),) = labels.items()
+    image = int(np.prod(_STL10_IMAGE))
+    count = len(labels_blob.data)
+    if len(images_blob.data) != count * image or not count:
+        raise broken(
+            f"{len(images_blob.data)} bytes are not the {image} bytes of each of the {count} "
+            f"images that {labels_blob.origin!r} has labels for",
+            images_blob.origin,
+        )
+    values = np.frombuffer(labels_blob.data, np.uint8)
+    if not values.all():
+        raise broken("labels must start at 1, but there is a 0", labels_blob.origin)
+    planes = np.frombuffer(images_blob.data, np.uint8).reshape(-1, *_STL10_IMAGE)
+    images = np.ascontiguousarray(planes.transpose(0, 3, 2, 1))
+    return Arrays(images, {key: _column(values - 1, len(class_names), labels_blob.origin)})
+
+
+def read_cats_vs_dogs(path: Path) -> Iterator[Encoded]:
+    """Yields the cats and dogs of their zip archive.
+
+    As in TFDS, files without JFIF's mark near their beginning are left out: these 1,738 are broken.
+
+    Args:
+      path: The archive.
+
+    Yields:
+      The other images, in the archive's order.
+
+    Raises:
+      DataError: If the archive is damaged or holds no such image.
+    """
+    found = False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                match = _CATS_VS_DOGS_NAME.fullmatch(member.filename)
+                data = archive.read(member) if match else b""
+                if match and b"JFIF" in data[:_CATS_VS_DOGS_HEAD]:
+                    found = True
+                    yield Encoded(member.filename, data, match[1].lower())
+    except (*_UNPACKING_ERRORS, zipfile.BadZipFile) as error:
+        raise broken(f"the archive is truncated or damaged ({error})", path) from error
+    if not found:
+        raise broken("the archive holds no image of a cat or a dog", path)

@@ -8,9 +8,18 @@ other prepared.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
-from jaxcnn.data.formats import Arrays, Blob, parse_cifar, parse_mnist
+from jaxcnn.data.formats import (
+    Arrays,
+    Blob,
+    Encoded,
+    parse_cifar,
+    parse_mnist,
+    parse_stl10,
+    read_cats_vs_dogs,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Source:
       parse: Turns the files of a split into arrays.
       downloads: The files to fetch; one archive, or every file of `files` as .gz.
       archive: File name of that archive; None if the files come one by one.
+      ids: Whether TFDS numbers the images in a feature `id`.
     """
 
     name: str
@@ -63,11 +73,44 @@ class Source:
     parse: Callable[[Sequence[Blob], Mapping[str, tuple[str, ...]]], Arrays]
     downloads: tuple[Download, ...]
     archive: str | None = None
+    ids: bool = False
 
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes to predict."""
         return self.labels["label"]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The names of the splits."""
+        return tuple(self.files)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileSource:
+    """Where a data set comes from whose images are one file each, of different sizes.
+
+    Attributes:
+      name: Name in the catalog and in TFDS.
+      version: Version of the TFDS builder.
+      homepage: Where its authors describe it.
+      description: One sentence.
+      class_names: The names of the classes to predict.
+      filename_feature: What TFDS calls the feature with an image's file name.
+      downloads: The one archive to fetch.
+      read: Yields the images that belong to the set, from the archive.
+      splits: The names of the splits; all images are in the one that there is.
+    """
+
+    name: str
+    version: str
+    homepage: str
+    description: str
+    class_names: tuple[str, ...]
+    filename_feature: str
+    downloads: tuple[Download]
+    read: Callable[[Path], Iterator[Encoded]]
+    splits: tuple[str] = ("train",)
 
 
 _MNIST_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
@@ -91,6 +134,7 @@ _FASHION_CLASSES = (
     "Ankle boot",
 )
 _CIFAR10_CLASSES = "airplane automobile bird cat deer dog frog horse ship truck"
+_STL10_CLASSES = "airplane bird car cat deer dog horse monkey ship truck"
 _CIFAR100_GROUPS = """
 aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices
 household_furniture insects large_carnivores large_man-made_outdoor_things
@@ -197,6 +241,7 @@ _CIFAR10 = Source(
         ),
     ),
     archive="cifar-10-binary.tar.gz",
+    ids=True,
 )
 
 _CIFAR100 = Source(
@@ -220,6 +265,46 @@ _CIFAR100 = Source(
         ),
     ),
     archive="cifar-100-binary.tar.gz",
+    ids=True,
 )
 
-SOURCES = {source.name: source for source in (_MNIST, _FASHION_MNIST, _CIFAR10, _CIFAR100)}
+_STL10 = Source(
+    name="stl10",
+    version="1.0.0",
+    homepage="http://ai.stanford.edu/~acoates/stl10/",
+    description="Animals and vehicles: 5,000 and 8,000 colour images of 96x96 pixels.",
+    image_shape=(96, 96, 3),
+    labels={"label": tuple(_STL10_CLASSES.split())},
+    files={"train": ("train_X.bin", "train_y.bin"), "test": ("test_X.bin", "test_y.bin")},
+    subfolder="stl10_binary",
+    parse=parse_stl10,
+    downloads=(
+        Download(
+            "http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",
+            2640397119,
+            "f31fd99273a1acb8609c8db427cebb1de3f71de77758cdc0e22956e1289b9866",
+        ),
+    ),
+    archive="stl10_binary.tar.gz",
+)
+
+_CATS_VS_DOGS = FileSource(
+    name="cats_vs_dogs",
+    version="4.0.1",
+    homepage="https://www.microsoft.com/en-us/download/details.aspx?id=54765",
+    description="Cats and dogs: 23,262 photographs; another 1,738 files, broken, are left out.",
+    class_names=("cat", "dog"),
+    filename_feature="image/filename",
+    downloads=(
+        Download(
+            "https://download.microsoft.com/download/3/E/1/"
+            "3E1C3F21-ECDB-4869-8368-6DEBA77B919F/kagglecatsanddogs_5340.zip",
+            824887076,
+            "b7974bd00a84a99921f36ee4403f089853777b5ae8d151c76a86e64900334af9",
+        ),
+    ),
+    read=read_cats_vs_dogs,
+)
+
+SOURCES = {s.name: s for s in (_MNIST, _FASHION_MNIST, _CIFAR10, _CIFAR100, _STL10)}
+FILE_SOURCES = {s.name: s for s in (_CATS_VS_DOGS,)}

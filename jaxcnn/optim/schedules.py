@@ -184,7 +184,7 @@ def cosine_annealing_lr(lr: float, T_max: int, eta_min: float = 0.0) -> optax.Sc
     check_number("cosine_annealing_lr", "eta_min", eta_min)
 
     def schedule(step: ArrayLike) -> jax.Array:
-        left = (T_max - jnp.asarray(step) % (2 * T_max)) / T_max
+        left = (T_max - jnp.asarray(step) % (2 * T_max)) / float(T_max)
         return eta_min + (lr - eta_min) * half_cosine(left)
 
     return schedule
@@ -224,7 +224,7 @@ def cosine_annealing_warm_restarts(
         return eta_min + (lr - eta_min) * half_cosine((length - passed) / length)
 
     if T_mult == 1:
-        return lambda step: anneal(jnp.asarray(step) % T_0, T_0)
+        return lambda step: anneal(jnp.asarray(step) % T_0, float(T_0))
     lengths = [T_0 * T_mult**n for n in range(31)]  # 31 doublings fill the int32 that a step is
     starts = [start for start in itertools.accumulate(lengths, initial=0) if start <= _LAST_STEP]
 
@@ -307,7 +307,8 @@ def _time_left(total: int) -> Callable[[ArrayLike], jax.Array]:
     """Share of `total` steps that is left: from 1 to 0."""
     if total == 0:
         return lambda step: jnp.ones(jnp.shape(step))
-    return lambda step: (total - jnp.minimum(step, total)) / total
+    # By a float: int32 steps would give float32 shares also where float64 is on.
+    return lambda step: (total - jnp.minimum(step, total)) / float(total)
 
 
 def _steps(where: str, milestones: Iterable[int]) -> list[int]:

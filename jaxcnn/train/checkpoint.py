@@ -105,7 +105,8 @@ class Checkpoints:
             # A copy, as the next step reuses the memory of the state.
             arrays = {name: np.array(x) for name, x in _arrays(state).items()}
             weights = {
-                key: np.array(x) for key, x in to_state_dict(jax.device_get(state.variables)).items()
+                key: np.array(x)
+                for key, x in to_state_dict(jax.device_get(state.variables)).items()
             }
             self._writing = self._writer.submit(self._write, step, arrays, weights, progress)
 

@@ -10,9 +10,9 @@ import numpy as np
 from jax import lax
 
 from jaxcnn._checks import check_int
-from jaxcnn.data import ImageDataset
-from jaxcnn.train.feed import AHEAD, batch_like, gather, most_steps, prefetch
-from jaxcnn.train.parallel import Devices, parallelize
+from jaxcnn.data import Dataset
+from jaxcnn.train.feed import AHEAD, batch_like, gather, image_bytes, most_steps, prefetch
+from jaxcnn.train.parallel import Devices, all_devices, parallelize
 from jaxcnn.train.state import TrainState
 from jaxcnn.train.step import EvalStep
 
@@ -82,16 +82,16 @@ class Evaluator:
         devices: Devices | None = None,
     ) -> None:
         check_int("Evaluator", "batch_size", batch_size, 1)
-        self.devices = list(jax.local_devices() if devices is None else devices)
+        self.devices = list(all_devices() if devices is None else devices)
         self.batch_size = batch_size
         self._step = parallelize(
             _several(step), strategy, devices=self.devices, batch_axis=1, donate=False
         )
 
-    def __call__(self, state: TrainState, dataset: ImageDataset) -> Evaluation:
+    def __call__(self, state: TrainState, dataset: Dataset) -> Evaluation:
         """Evaluates every image once; the last batches are filled up and cut again."""
         state, outputs = self._step.replicate(state), []
-        send = lambda rows: self._step.shard(gather(dataset, rows))
+        send = lambda rows: self._step.shard(gather(dataset, self._step.local_part(rows)))
         for batch in prefetch(send, self._dispatches(dataset)):
             outputs.append(self._step.run(state, batch))
             jax.block_until_ready(outputs[-1 - AHEAD : -AHEAD])
@@ -107,16 +107,17 @@ class Evaluator:
             batch_size=self.batch_size,
         )
 
-    def compile(self, state: TrainState, dataset: ImageDataset) -> None:
+    def compile(self, state: TrainState, dataset: Dataset) -> None:
         """Compiles what a call with such a data set needs."""
         rows = self._dispatches(dataset)[0]
+        rows = self._step.local_part(rows)
         self._step.compile(self._step.replicate(state), batch_like(dataset, rows.shape))
 
-    def _dispatches(self, dataset: ImageDataset) -> np.ndarray:
+    def _dispatches(self, dataset: Dataset) -> np.ndarray:
         """Rows (dispatches, steps, batch): all of one shape, so that one program is compiled."""
         batch = self.batch_size + -self.batch_size % len(self.devices)
         steps = -(-len(dataset) // batch)
-        most = most_steps(dataset.images[0].nbytes, batch, self.devices[0].platform)
+        most = most_steps(image_bytes(dataset), batch, self.devices[0].platform)
         dispatches = -(-steps // most)
         shape = (dispatches, -(-steps // dispatches), batch)
         return np.resize(np.arange(len(dataset)), shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +12,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from jaxcnn.data import ImageDataset
+from jaxcnn.data import Dataset, batches
 from jaxcnn.train.parallel import Devices, parallelize
 from jaxcnn.train.state import TrainState
 from jaxcnn.train.step import TrainStep, on_rows, scan_steps
@@ -44,23 +46,27 @@ class Feed:
       strategy: "pmap" or "jit", see `parallelize`.
       devices: The devices.
       resident: Whether the data set is to lie on the devices; by default if it has at most 1 GiB.
+      workers: Processes that decode images of files; 0 decodes in threads.
     """
 
     def __init__(
         self,
         step: TrainStep,
-        dataset: ImageDataset,
+        dataset: Dataset,
         strategy: str,
         devices: Devices,
         resident: bool | None = None,
+        workers: int = 0,
     ) -> None:
         small = dataset.images.nbytes + dataset.labels.nbytes <= _RESIDENT_BYTES
         self.resident = small if resident is None else resident
-        self._dataset = dataset
+        self._dataset, self._workers = dataset, workers
         several = scan_steps(on_rows(step) if self.resident else step)
         self._step = parallelize(several, strategy, devices=devices, batch_axis=1)
-        arrays = {"image": dataset.images, "label": dataset.labels}
-        self._shared = [self._step.replicate(arrays)] if self.resident else []
+        self._shared = []
+        if self.resident:
+            arrays = {"image": np.asarray(dataset.images), "label": dataset.labels}
+            self._shared = [self._step.replicate(arrays)]
 
     def place(self, state: TrainState) -> TrainState:
         """Puts a state on the devices."""
@@ -68,29 +74,37 @@ class Feed:
 
     def compile(self, state: TrainState, rows: np.ndarray) -> None:
         """Compiles the dispatch of such `rows`, `(steps, batch_size)`."""
+        rows = self._step.local_part(rows)
         batch = rows if self.resident else batch_like(self._dataset, rows.shape)
         self._step.compile(state, batch, *self._shared)
 
     def batches(self, dispatches: Iterable[np.ndarray]) -> Generator[Any]:
         """Sends each dispatch's rows, or their images, to the devices, ahead of `run`."""
+        own = [self._step.local_part(rows) for rows in dispatches]
         if self.resident:
-            yield from map(self._step.shard, dispatches)
+            yield from map(self._step.shard, own)
+        elif self._workers:
+            with contextlib.closing(batches(self._dataset, own, workers=self._workers)) as read:
+                yield from prefetch(self._step.shard, read)
         else:
-            yield from prefetch(
-                lambda rows: self._step.shard(gather(self._dataset, rows)), dispatches
-            )
+            yield from prefetch(lambda rows: self._step.shard(gather(self._dataset, rows)), own)
 
     def run(self, state: TrainState, batch: Any) -> tuple[TrainState, dict[str, jax.Array]]:
         """Makes the steps of one dispatch."""
         return self._step.run(state, batch, *self._shared)
 
 
-def gather(dataset: ImageDataset, rows: np.ndarray) -> dict[str, np.ndarray]:
+def gather(dataset: Dataset, rows: np.ndarray) -> dict[str, np.ndarray]:
     """The images and labels at `rows`, an array of any shape."""
     return {"image": dataset.images[rows], "label": dataset.labels[rows]}
 
 
-def batch_like(dataset: ImageDataset, shape: tuple[int, ...]) -> dict[str, jax.ShapeDtypeStruct]:
+def image_bytes(dataset: Dataset) -> int:
+    """The bytes of one image."""
+    return math.prod(dataset.images.shape[1:])
+
+
+def batch_like(dataset: Dataset, shape: tuple[int, ...]) -> dict[str, jax.ShapeDtypeStruct]:
     """The shapes and dtypes of what `gather` gives for rows of this shape."""
     arrays = {"image": dataset.images, "label": dataset.labels}
     return {

@@ -10,31 +10,30 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 from jaxcnn._checks import check_int
-from jaxcnn.data import ImageDataset, epoch_batches
+from jaxcnn.data import Dataset, epoch_batches
 from jaxcnn.train.checkpoint import Progress, Row
 from jaxcnn.train.evaluation import Evaluator
-from jaxcnn.train.feed import Feed, most_steps, near_divisor, stack_batches
+from jaxcnn.train.feed import Feed, image_bytes, most_steps, near_divisor, stack_batches
 from jaxcnn.train.interrupts import Interrupts, Stopped
 from jaxcnn.train.meter import Meter, NonFiniteLossError
-from jaxcnn.train.parallel import Devices
+from jaxcnn.train.parallel import Devices, all_devices
 from jaxcnn.train.run import RunFolder
 from jaxcnn.train.state import TrainState
-from jaxcnn.train.step import TrainStep, make_eval_step, make_train_step
+from jaxcnn.train.step import TrainStep, all_finite, make_eval_step, make_train_step
 
 
 def fit(
     state: TrainState,
-    train_set: ImageDataset,
+    train_set: Dataset,
     *,
     epochs: int,
     batch_size: int,
     train_step: TrainStep | None = None,
-    test_set: ImageDataset | None = None,
+    test_set: Dataset | None = None,
     evaluate: Evaluator | None = None,
     shuffle: bool = True,
     drop_last: bool = False,
@@ -42,12 +41,13 @@ def fit(
     steps_per_dispatch: int | None = None,
     checkpoint_every: int | None = None,
     resident: bool | None = None,
+    workers: int = 0,
     strategy: str = "pmap",
     devices: Devices | None = None,
     run: RunFolder | None = None,
     on_epoch: Callable[[Row], Any] | None = None,
 ) -> tuple[TrainState, list[Row]]:
-    """Trains for `epochs` epochs and evaluates after each.
+    """Trains for `epochs` epochs and evaluates after each, the averaged weights if there are any.
 
     The same seed on the same machine gives bit-identical metrics and weights, also when the run was
     killed and resumed. On a terminal a progress bar shows loss, accuracy and images a second.
@@ -73,8 +73,9 @@ def fit(
         dispatches; by default there is one at the end of each epoch.
       resident: Whether the data set lies on the devices, whole; by default if it has at most 1 GiB.
         A larger one is sent in the background, as bytes. The numbers are the same.
+      workers: Processes that decode images of files; 0 decodes in threads.
       strategy: "pmap" or "jit", see `parallelize`.
-      devices: The devices; all local ones by default.
+      devices: The devices; those of all processes by default.
       run: Folder for metrics and checkpoints; if it has checkpoints, training continues from the
         newest undamaged one.
       on_epoch: Called with each new row of metrics.
@@ -93,8 +94,7 @@ def fit(
       OSError: If a checkpoint cannot be written; those before it are left as they were.
 
     Example:
-      >>> import jax.numpy as jnp
-      >>> from jaxcnn import data, models, optim, train
+      >>>       >>> from jaxcnn import data, models, optim, train
       >>> digits = data.load("digits", "train").take(64).resize(28)
       >>> state = train.create_state(
       ...     models.lenet(), optim.sgd(0.1), jax.random.key(0), jnp.ones((1, 28, 28, 1)))
@@ -104,7 +104,7 @@ def fit(
     """
     for name, value, minimum in (("epochs", epochs, 1), ("seed", seed, 0)):
         check_int("fit", name, value, minimum)
-    devices = list(jax.local_devices() if devices is None else devices)
+    devices = list(all_devices() if devices is None else devices)
     plan = functools.partial(
         epoch_batches,
         len(train_set),
@@ -116,7 +116,7 @@ def fit(
     )
     if steps_per_dispatch is None:
         full = sum(len(batch) == batch_size for batch in plan())
-        most = most_steps(train_set.images[0].nbytes, batch_size, devices[0].platform)
+        most = most_steps(image_bytes(train_set), batch_size, devices[0].platform)
         steps_per_dispatch = near_divisor(full, most)
     check_int("fit", "steps_per_dispatch", steps_per_dispatch, 1)
     if checkpoint_every is not None:
@@ -126,7 +126,7 @@ def fit(
         evaluate = Evaluator(
             make_eval_step(), batch_size=batch_size, strategy=strategy, devices=devices
         )
-    feed = Feed(train_step or make_train_step(), train_set, strategy, devices, resident)
+    feed = Feed(train_step or make_train_step(), train_set, strategy, devices, resident, workers)
     loop = _Loop(epochs, plan, steps_per_dispatch, feed, evaluate, test_set, run, checkpoint_every)
     if run is None:
         return loop.train(state, None, on_epoch)
@@ -147,7 +147,7 @@ class _Loop:
     steps_per_dispatch: int
     feed: Feed
     evaluate: Evaluator | None
-    test_set: ImageDataset | None
+    test_set: Dataset | None
     run: RunFolder | None
     checkpoint_every: int | None
 
@@ -217,7 +217,7 @@ class _Loop:
         """Writes a checkpoint, if there is a run folder; ends the program after a signal."""
         if self.run is None:
             return
-        if not _all_finite(state.params):  # the loss shows it one step later
+        if not jax.jit(all_finite)(state.params):  # the loss shows it one step later
             step = int(state.step)
             message = f"fit: the parameters must be finite, got inf or NaN after step {step}"
             raise NonFiniteLossError(message, step, np.zeros(0, np.int32))
@@ -231,14 +231,9 @@ class _Loop:
     def _test(self, state: TrainState) -> Row:
         if self.test_set is None or self.evaluate is None:
             return {}
-        result = self.evaluate(state, self.test_set)
+        result = self.evaluate(state.averaged, self.test_set)
         return {
             "test_loss": result.loss,
             "test_loss_sum": result.loss_sum,
             "test_accuracy": result.accuracy,
         }
-
-
-@jax.jit
-def _all_finite(tree: Any) -> jax.Array:
-    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()

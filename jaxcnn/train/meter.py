@@ -79,7 +79,7 @@ class Meter:
           metrics: Arrays (steps,).
 
         Raises:
-          NonFiniteLossError: If a loss that has been read is not finite and its step was not skipped.
+          NonFiniteLossError: If a loss is not finite and its step was not skipped.
         """
         self._unread.append((rows, metrics))
         jax.block_until_ready([metrics for _, metrics in self._unread[-1 - AHEAD : -AHEAD]])

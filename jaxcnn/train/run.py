@@ -45,7 +45,7 @@ class RunFolder:
     _FREE = (
         *("epochs", "resume", "runs", "strategy"),
         *("data_dir", "raw_dir", "compilation_cache"),
-        *("keep_checkpoints", "keep_best"),
+        *("checkpoint_every", "keep_checkpoints", "keep_best", "workers"),
     )
 
     def __init__(

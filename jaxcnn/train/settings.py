@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from jaxcnn.train.compilation import default_compilation_cache, enable_compilation_cache
+from jaxcnn.train.run import RunFolder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,10 +34,26 @@ class RunSettings:
     """Where the run folder is made."""
     resume: Path | None = None
     """A run folder to continue, with the settings that it began with."""
+    checkpoint_every: int | None = None
+    """Steps from one checkpoint to the next; at the end of each epoch there is one anyway."""
+    keep_checkpoints: int = 3
+    """How many checkpoints to keep."""
+    keep_best: str | None = None
+    """A metric, such as test_accuracy, whose best checkpoint is kept as well."""
     compilation_cache: Literal["none"] | Path = dataclasses.field(
         default_factory=default_compilation_cache
     )
     """Folder in which compiled programs are kept for the next start; none keeps nothing."""
+
+    def open_run(self, name: str, config: dict[str, Any]) -> RunFolder:
+        """The run folder that these settings ask for: `resume`, or a new one.
+
+        Raises:
+          FileNotFoundError: If `resume` is no run folder.
+          ValueError: If it belongs to a run with other settings, or a setting is out of range.
+        """
+        keep = self.keep_checkpoints
+        return RunFolder.open(name, config, self.runs, self.resume, keep, self.keep_best)
 
     def keep_compiled(self) -> None:
         """Keeps compiled programs as these settings say; call it before anything is compiled."""

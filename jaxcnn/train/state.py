@@ -12,9 +12,11 @@ import jax.core
 import jax.numpy as jnp
 import optax
 from flax import struct
+from flax.training.dynamic_scale import DynamicScale
 from jax.typing import ArrayLike
 
 from jaxcnn._checks import check, check_type
+from jaxcnn.train.ema import AveragedParams, start_average
 
 
 class TrainState(struct.PyTreeNode):
@@ -28,6 +30,8 @@ class TrainState(struct.PyTreeNode):
       rng: Random key; each step derives its own from it and `step`.
       apply_fn: `model.apply`.
       tx: The optimiser.
+      ema: The averaged parameters, `AveragedParams`; None without.
+      loss_scale: The scale of a float16 loss, see `grad_scaler`; None without.
     """
 
     step: jax.Array
@@ -37,12 +41,22 @@ class TrainState(struct.PyTreeNode):
     rng: jax.Array
     apply_fn: Callable[..., Any] = struct.field(pytree_node=False)
     tx: optax.GradientTransformation = struct.field(pytree_node=False)
+    ema: AveragedParams | None = None
+    loss_scale: DynamicScale | None = None
 
     @property
     def variables(self) -> dict[str, Any]:
         """What `apply_fn` takes: parameters, and statistics if there are any."""
         stats = {"batch_stats": self.batch_stats} if self.batch_stats else {}
         return {"params": self.params, **stats}
+
+    @property
+    def averaged(self) -> TrainState:
+        """The state to evaluate: with the averaged parameters in place of the last ones, if any.
+
+        The statistics are the last ones, as in `torch.optim.swa_utils.AveragedModel`.
+        """
+        return self if self.ema is None else self.replace(params=self.ema.params)
 
 
 def create_state(
@@ -53,6 +67,8 @@ def create_state(
     *,
     initialize: Callable[[jax.Array, jax.Array], Mapping[str, Any]] | None = None,
     variables: Mapping[str, Any] | None = None,
+    ema: bool = False,
+    loss_scale: DynamicScale | None = None,
 ) -> TrainState:
     """Initialises a model and its optimiser, in one compiled program.
 
@@ -63,6 +79,8 @@ def create_state(
       sample: An input batch; only its shape and dtype count.
       initialize: `(key, sample) -> variables`, `model.init` by default.
       variables: Variables to start from, such as `to_variables(...)`, instead of new ones.
+      ema: Whether to keep an average of the parameters, for `make_train_step(ema=...)`.
+      loss_scale: `grad_scaler()`, for `make_train_step(precision="float16")`.
 
     Raises:
       TypeError: If the model does not take `train`.
@@ -99,6 +117,7 @@ def create_state(
             rng=rng,
             apply_fn=model.apply,
             tx=tx,
+            ema=start_average(variables["params"]) if ema else None,
         )
 
     options = None
@@ -106,7 +125,8 @@ def create_state(
     if jax.default_backend() == "cpu" and not isinstance(key, jax.core.Tracer):
         # It runs once. Random numbers compile four times faster so, and are the same.
         options = {"xla_backend_optimization_level": 1}
-    return jax.jit(start, compiler_options=options)(key, variables)
+    state = jax.jit(start, compiler_options=options)(key, variables)
+    return state.replace(loss_scale=jax.tree.map(jnp.copy, loss_scale))
 
 
 def _check_fit(variables: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

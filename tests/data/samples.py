@@ -29,6 +29,11 @@ def cifar(images: np.ndarray, *labels: np.ndarray) -> bytes:
     return np.concatenate([*(column[:, None] for column in labels), planes], axis=1).tobytes()
 
 
+def stl10(images: np.ndarray, labels: np.ndarray) -> tuple[bytes, bytes]:
+    """Returns images and labels as STL-10 binary files: planes by columns, labels from 1."""
+    return images.transpose(0, 3, 2, 1).tobytes(), (labels + 1).astype(np.uint8).tobytes()
+
+
 def tar(files: dict[str, bytes], folder: str) -> bytes:
     """Returns files as a .tar.gz with everything in one folder."""
     buffer = io.BytesIO()
@@ -74,7 +79,9 @@ def make_sample(name: str) -> Sample:
             key: draw.integers(0, len(classes), count, dtype=np.uint8)
             for key, classes in source.labels.items()
         }
-        if source.archive:
+        if name == "stl10":
+            files |= zip(names, stl10(images[split], labels[split]["label"]), strict=True)
+        elif source.archive:
             for part, file in zip(np.split(np.arange(count), len(names)), names, strict=True):
                 columns = [column[part] for column in labels[split].values()]
                 files[file] = cifar(images[split][part], *columns)

@@ -14,12 +14,14 @@ from jaxcnn.data.sources import SOURCES
 
 from .samples import ROOT
 
+NAMES = ["cats_vs_dogs", "cifar10", "cifar100", "digits", "fashion_mnist", "imagenet2012"]
+NAMES += ["mnist", "stl10"]
 SHARED = ROOT.parent / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data")
 
 
 def test_list_datasets():
-    assert list_datasets() == ["cifar10", "cifar100", "digits", "fashion_mnist", "mnist"]
+    assert list_datasets() == NAMES
 
 
 @pytest.mark.parametrize(
@@ -29,8 +31,9 @@ def test_list_datasets():
         ("FashionMNIST", "did you mean 'fashion_mnist'?"),
         ("CIFAR-10", "did you mean 'cifar10'?"),
         ("digit", "did you mean 'digits'?"),
-        ("imagenet", "known are cifar10, cifar100, digits, fashion_mnist, mnist."),
-        ("", "known are cifar10"),
+        ("ImageNet-2012", "did you mean 'imagenet2012'?"),
+        ("svhn_cropped", f"known are {', '.join(NAMES)}, and what TFDS has prepared in "),
+        ("", "known are cats_vs_dogs"),
     ],
 )
 def test_unknown_name(name, fix):
@@ -45,6 +48,32 @@ def test_unknown_split(name, split):
     message = re.escape(f"load: split must be 'train' or 'test', got split={split!r}.")
     with pytest.raises(ValueError, match=message):
         load(name, split)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("cats_vs_dogs", "'train'"), ("imagenet2012", "'train' or 'validation'")]
+)
+def test_unknown_split_of_files(name, expected, tmp_path):
+    message = re.escape(f"load: split must be {expected}, got split='test'.")
+    with pytest.raises(ValueError, match=message):
+        load(name, "test", size=8, data_dir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist"])
+@pytest.mark.parametrize("field", ["size", "resize"])
+def test_sizes_are_for_sets_whose_images_differ(name, field):
+    message = (
+        rf"{field} is for sets whose images differ in size, got name='{name}', {field}=8; call"
+    )
+    with pytest.raises(ValueError, match=message):
+        load(name, "train", **{field: 8})
+
+
+@pytest.mark.parametrize("name", ["cats_vs_dogs", "imagenet2012"])
+def test_sets_whose_images_differ_need_a_size(name, tmp_path):
+    message = rf"load: the images differ in size, got name='{name}', size=None; pass size= for"
+    with pytest.raises(ValueError, match=message):
+        load(name, "train", data_dir=tmp_path)
 
 
 def test_digits_have_no_raw_files(tmp_path):
@@ -85,7 +114,13 @@ def test_digits_never_change():
 
 @pytest.mark.parametrize(
     ("name", "counts"),
-    [("mnist", [10]), ("fashion_mnist", [10]), ("cifar10", [10]), ("cifar100", [20, 100])],
+    [
+        ("mnist", [10]),
+        ("fashion_mnist", [10]),
+        ("cifar10", [10]),
+        ("cifar100", [20, 100]),
+        ("stl10", [10]),
+    ],
 )
 def test_every_class_has_a_name(name, counts):
     assert [len(set(names)) for names in SOURCES[name].labels.values()] == counts

@@ -15,7 +15,7 @@ from jaxcnn.data import DataError, load
 
 from .samples import COUNTS, cifar, idx, make_sample, tar
 
-NAMES = ["mnist", "fashion_mnist", "cifar10", "cifar100"]
+NAMES = ["mnist", "fashion_mnist", "cifar10", "cifar100", "stl10"]
 PACK = {"": lambda data: data, ".gz": gzip.compress, ".xz": lzma.compress}
 IMAGE = np.zeros((2, 28, 28), np.uint8)
 
@@ -48,7 +48,7 @@ def test_reads_loose_files(tmp_path, name, suffix, place, split):
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "stl10"])
 def test_reads_the_published_archive(tmp_path, name, split):
     sample = make_sample(name)
     write(tmp_path, sample.packed)
@@ -247,3 +247,33 @@ def test_broken_archive(tmp_path, kind, message):
     with pytest.raises(DataError, match=message) as caught:
         load("cifar10", "test", raw_dir=tmp_path)
     assert str(tmp_path / "cifar-10-binary.tar.gz") in str(caught.value)
+
+
+PIXELS = bytes(2 * 96 * 96 * 3)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (PIXELS[:-1], b"\1\2", "55295 bytes are not the 27648 bytes of each of the 2 images that"),
+        (PIXELS, b"\1", "55296 bytes are not the 27648 bytes of each of the 1 images that"),
+        (b"", b"", "0 bytes are not the 27648 bytes of each of the 0 images that"),
+        (PIXELS, b"\0\1", "labels must start at 1, but there is a 0, got file='"),
+        (PIXELS, b"\1\x0b", "label 10 of image 1 is out of range(10), got file='"),
+    ],
+    ids=["cut", "labels", "empty", "zero", "range"],
+)
+def test_broken_stl10(tmp_path, images, labels, message):
+    write(tmp_path, {"train_X.bin": images, "train_y.bin": labels})
+    with pytest.raises(DataError, match=re.escape(message)):
+        load("stl10", "train", raw_dir=tmp_path)
+
+
+def test_stl10_planes_go_by_columns(tmp_path):
+    """The first 96 bytes are the red values of the leftmost column, from the top."""
+    images = bytes(range(96)) + bytes(3 * 96 * 96 - 96)
+    write(tmp_path, {"test_X.bin": images, "test_y.bin": b"\x0a"})
+    found = load("stl10", "test", raw_dir=tmp_path)
+    assert found.images[0, :, 0, 0].tolist() == list(range(96))
+    assert not found.images[0, :, 1:].any()
+    assert found.class_names[found.labels[0]] == "truck"

@@ -19,7 +19,7 @@ MOMENTS = {
         "tensorflow_datasets.core.dataset_info:DatasetInfo.write_to_directory",
         1,
     ),
-    "prepared": ("jaxcnn.data.cache:_decode", 1),
+    "prepared": ("jaxcnn.data.cache:decode", 1),
     "decoded": ("numpy:savez", 1),
 }
 
@@ -47,7 +47,7 @@ def test_killed_at(tmp_path, offer, spawn, stop_at, after):
     assert child.stdout.readline() == "STOPPED\n"
     kill(child)
     folder = tmp_path / "mnist" / sample.source.version
-    assert folder.exists() == (stop_at in ("jaxcnn.data.cache:_decode", "numpy:savez"))
+    assert folder.exists() == (stop_at in ("jaxcnn.data.cache:decode", "numpy:savez"))
     assert not list(folder.glob("*.npz"))
     assert_recovers(sample, tmp_path)
 

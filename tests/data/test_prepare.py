@@ -44,7 +44,7 @@ def test_prepares_and_stock_tfds_reads_it(tmp_path, offer, server, name):
         np.testing.assert_array_equal([r["image"] for r in records], sample.images[split])
         for key, column in sample.labels[split].items():
             np.testing.assert_array_equal([r[key] for r in records], column)
-        if sample.source.archive:
+        if sample.source.ids:
             ids = [r["id"].decode() for r in records]
             assert ids == [f"{split}_{i:05d}" for i in range(len(records))]
     features = tfds.builder(name, data_dir=tmp_path).info.features

@@ -45,8 +45,8 @@ def test_lenet_leaves_everything_and_resumes(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     folder = only_folder(tmp_path)
     assert {file.name for file in folder.iterdir()} == {
-        "checkpoints", "config.json", "confusion.png", "curves.png", "metrics.jsonl",
-        "model.safetensors", "predictions.png",
+        "checkpoints", "config.json", "confusion.png", "curves.png", "evaluation.npz",
+        "metrics.jsonl", "model.safetensors", "predictions.png",
     }  # fmt: skip
     assert "test accuracy" in result.stdout
     assert str(folder / "predictions.png") in result.stdout

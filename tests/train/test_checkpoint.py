@@ -20,7 +20,6 @@ import pytest
 import jaxcnn
 from jaxcnn import nn, optim, train
 
-
 ADAMW = optim.adamw(0.1)
 
 
@@ -194,7 +193,8 @@ path = Path(sys.argv[1])
 model = nn.Sequential(nn.Flatten(), nn.Linear(4096, 64))
 tx = optim.sgd(0.1)
 state = train.create_state(model, tx, jax.random.key(0), np.ones((1, 64, 64, 1), np.float32))
-random = jax.tree.map(lambda x: np.random.RandomState(0).randn(*x.shape).astype(x.dtype), state.params)
+draw = lambda x: np.random.RandomState(0).randn(*x.shape).astype(x.dtype)
+random = jax.tree.map(draw, state.params)
 checkpoints = train.Checkpoints(path)
 checkpoints.save(1, state, train.Progress())
 checkpoints.wait()
@@ -205,7 +205,8 @@ try:
     checkpoints.wait()
 except OSError as error:
     print(error)
-print([child.name for child in path.iterdir()], checkpoints.restore(state)[0].params["1"]["bias"].sum())
+bias = checkpoints.restore(state)[0].params["1"]["bias"]
+print([child.name for child in path.iterdir()], bias.sum())
 """
 
 

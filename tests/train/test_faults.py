@@ -48,6 +48,11 @@ def training(folder: Path) -> Callable[[], bool]:
     return lambda: config.exists() and config.stat().st_mtime > begin
 
 
+def saving(folder: Path) -> Callable[[], bool]:
+    """Whether a checkpoint is being written."""
+    return lambda: any((folder / "checkpoints").glob("*.part"))
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What an uninterrupted run prints."""
@@ -67,7 +72,7 @@ def test_killed_at_random_moments(tmp_path: Path, whole: str) -> None:
         number = signal.SIGTERM if kills % 3 == 1 else signal.SIGKILL
         if wait_for(begun, process):
             if kills % 3 == 2:
-                wait_for(lambda: [*(folder / "checkpoints").glob("*.part")], process)
+                wait_for(saving(folder), process)
                 time.sleep(random.uniform(0, 0.2))
             else:
                 time.sleep(random.uniform(0, 2))
@@ -82,7 +87,7 @@ def test_killed_at_random_moments(tmp_path: Path, whole: str) -> None:
             assert output == whole
         elif number == signal.SIGTERM:
             assert code == 0
-            assert f"SIGTERM: stopped after step" in output
+            assert "SIGTERM: stopped after step" in output
         else:
             assert code == -signal.SIGKILL
         kills += 1

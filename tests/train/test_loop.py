@@ -231,7 +231,7 @@ def test_report_writes_pictures_and_weights(tmp_path: Path) -> None:
     evaluate = train.Evaluator(train.make_eval_step(), batch_size=50, devices=ONE)
     files = train.write_report(tmp_path, state, history, TEST, evaluate(state, TEST))
     assert [file.name for file in files] == [
-        "curves.png", "confusion.png", "predictions.png", "model.safetensors",
+        "curves.png", "confusion.png", "predictions.png", "model.safetensors", "evaluation.npz",
     ]  # fmt: skip
     from PIL import Image
 

@@ -22,9 +22,9 @@ def batch(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
     return {"image": images, "label": rng.integers(0, 10, BATCH).astype(np.int32)}
 
 
-def batch_norm_net() -> nn.Sequential:
+def batch_norm_net(norm: Any = nn.BatchNorm2d, bias: bool = True) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(4),
+        nn.Conv2d(1, 4, 3, padding=1, bias=bias), norm(4), nn.ReLU(), nn.MaxPool2d(4),
         nn.Flatten(), nn.Linear(4 * 2 * 2, 10),
     )  # fmt: skip
 
@@ -94,6 +94,27 @@ def test_under_jit_batch_norm_sees_the_whole_batch() -> None:
     actual, _ = train.parallelize(train.make_train_step(), "jit")(new_state(model, data), data)
     assert_close(actual.params, expected.params, 1e-6)
     assert_close(actual.batch_stats, expected.batch_stats, 1e-6)
+
+
+def test_fifty_steps_agree_on_one_device_and_on_eight() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(50, BATCH, 8, 8, 1)).astype(np.float32)
+    data = {"image": images, "label": rng.integers(0, 10, (50, BATCH)).astype(np.int32)}
+    steps = train.scan_steps(train.make_train_step())
+
+    def run(strategy: str, devices: int, norm: Any) -> Any:
+        # A bias before BatchNorm has no gradient but rounding.
+        state = new_state(batch_norm_net(norm, bias=False), {"image": images[0]})
+        step = train.parallelize(
+            steps, strategy, devices=jax.local_devices()[:devices], batch_axis=1
+        )
+        state, metrics = step(state, data)
+        return state.params, state.batch_stats, state.opt_state, metrics["loss"]
+
+    one = run("jit", 1, nn.BatchNorm2d)
+    assert np.abs(np.asarray(one[-1]) - np.asarray(one[-1])[0]).max() > 0.1  # it did train
+    assert_close(run("jit", DEVICES, nn.BatchNorm2d), one, 1e-5)
+    assert_close(run("pmap", DEVICES, nn.SyncBatchNorm), one, 1e-5)
 
 
 @pytest.mark.parametrize("strategy", ["pmap", "jit"])
@@ -177,3 +198,13 @@ def test_errors() -> None:
     step = train.parallelize(train.make_train_step())
     with pytest.raises(ValueError, match=r"divide evenly among the devices, got batch=12"):
         step(new_state(batch_norm_net(), data), data)
+    with pytest.raises(ValueError, match=r"divide evenly among the devices, got batch=12"):
+        step.local_part(data)
+
+
+def test_with_one_process_its_part_is_the_batch() -> None:
+    data = batch((8, 8, 1))
+    step = train.parallelize(train.make_train_step())
+    assert step.devices == train.all_devices() == jax.devices()
+    part = step.local_part(data)
+    np.testing.assert_array_equal(part["image"], data["image"])

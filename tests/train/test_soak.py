@@ -14,7 +14,9 @@ from pathlib import Path
 from jaxcnn import data, nn, optim, train
 folder = Path(sys.argv[1])
 digits = data.load("digits", "train").take(1000)
-model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10))
+model = nn.Sequential(
+    nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(288, 10)
+)
 tx = optim.sgd(0.01, momentum=0.9)
 state = train.create_state(model, tx, jax.random.key(0), digits.images[:1])
 run = train.RunFolder(folder, {}, keep=3)
