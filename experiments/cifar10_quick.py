@@ -56,7 +56,7 @@ def print_tutorial(row: dict[str, Any]) -> None:
 
 def main(settings: Settings) -> train.Evaluation:
     started = time.perf_counter()
-    settings.keep_compiled()
+    settings.prepare()
     seed_recipe = settings.recipe == "seed"
     test_set = load(settings, "test")
     train_set = test_set if seed_recipe else load(settings, "train")
@@ -69,11 +69,9 @@ def main(settings: Settings) -> train.Evaluation:
     evaluate = train.Evaluator(
         train.make_eval_step(), batch_size=64, strategy=settings.strategy, devices=devices
     )
-    run = train.RunFolder.open(
+    run = settings.open_run(
         f"cifar10_quick-{settings.recipe}",
-        dataclasses.asdict(settings),
-        settings.runs,
-        settings.resume,
+        {**dataclasses.asdict(settings), "model": "cifar10_quick", "model_options": {}},
     )
     state, history = train.fit(
         state,
@@ -82,6 +80,7 @@ def main(settings: Settings) -> train.Evaluation:
         batch_size=batch_size,
         test_set=None if seed_recipe else test_set,
         evaluate=evaluate,
+        checkpoint_every=settings.checkpoint_every,
         shuffle=False,
         strategy=settings.strategy,
         devices=devices,

@@ -78,7 +78,7 @@ def with_new_head(
 
 
 def main(settings: Settings) -> train.Evaluation:
-    settings.keep_compiled()
+    settings.prepare()
     train_set, test_set = settings.load()
     options = {"num_classes": len(train_set.class_names)}
     model = models.create(settings.model, **options)

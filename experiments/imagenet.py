@@ -51,8 +51,7 @@ class Settings(train.PhotographSettings):
 
 
 def main(settings: Settings) -> train.Evaluation:
-    settings.keep_compiled()
-    train.initialize()
+    settings.prepare()
     train_set, test_set = settings.load()
     if settings.smoke:
         train_set, test_set = train_set.take(256), test_set.take(64)

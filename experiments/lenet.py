@@ -53,6 +53,8 @@ class Settings(train.RunSettings):
     """Learning rate: 0.01 for digits, 0.9 for the others."""
     momentum: float | None = None
     """0.9 for digits, 0 for the others."""
+    histograms: bool = False
+    """Whether to write histograms of activations and gradients for `jaxcnn report`."""
 
     def recipe(self) -> Recipe:
         """The data set's recipe with this object's changes."""
@@ -64,7 +66,7 @@ class Settings(train.RunSettings):
 
 def main(settings: Settings) -> train.Evaluation:
     started = time.perf_counter()
-    settings.keep_compiled()
+    settings.prepare()
     recipe = settings.recipe()
     train_set, test_set = (
         data.load(
@@ -72,7 +74,13 @@ def main(settings: Settings) -> train.Evaluation:
         ).resize(28)
         for split in ("train", "test")
     )
-    model = models.lenet(len(train_set.class_names), 1, recipe.activation, recipe.pool)
+    options = {
+        "num_classes": len(train_set.class_names),
+        "in_channels": train_set.images.shape[-1],
+        "activation": recipe.activation,
+        "pool": recipe.pool,
+    }
+    model = models.create("lenet", **options)
     tx = optim.sgd(recipe.lr, recipe.momentum)
 
     def initialize(key: jax.Array, sample: jax.Array) -> dict[str, Any]:
@@ -90,11 +98,10 @@ def main(settings: Settings) -> train.Evaluation:
         strategy=settings.strategy,
         devices=devices,
     )
-    run = train.RunFolder.open(
+    made_by = {"model": "lenet", "model_options": options}
+    run = settings.open_run(
         f"lenet-{settings.dataset}",
-        {**dataclasses.asdict(settings), **dataclasses.asdict(recipe)},
-        settings.runs,
-        settings.resume,
+        {**dataclasses.asdict(settings), **dataclasses.asdict(recipe), **made_by},
     )
     state, history = train.fit(
         state,
@@ -103,12 +110,16 @@ def main(settings: Settings) -> train.Evaluation:
         batch_size=recipe.batch_size,
         test_set=test_set,
         seed=settings.seed,
+        checkpoint_every=settings.checkpoint_every,
         evaluate=evaluate,
         strategy=settings.strategy,
         devices=devices,
         run=run,
         on_epoch=train.print_epoch,
     )
+    if settings.histograms:
+        batch = {"image": train_set.images[:256], "label": train_set.labels[:256]}
+        train.layer_histograms(state, batch).write(run.path)
     return train.finish(run, state, history, test_set, evaluate, started)
 
 

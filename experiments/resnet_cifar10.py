@@ -66,7 +66,7 @@ def in_color(dataset: data.ImageDataset) -> data.ImageDataset:
 
 
 def main(settings: Settings) -> train.Evaluation:
-    settings.keep_compiled()
+    settings.prepare()
     if settings.smoke:
         settings = dataclasses.replace(settings, epochs=2, flip=False, crop_padding=2, lr=0.05)
     train_set, test_set = load(settings)

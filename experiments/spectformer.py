@@ -79,6 +79,7 @@ class Settings(train.PhotographSettings):
         if self.smoke:
             changes |= {"dataset": "digits", "folder": None, "epochs": 1, "warmup_epochs": 0}
             changes |= {"size": 64, "resize": 64, "batch_size": 32, "variant": "spectformer_h_s"}
+            changes |= {"rand_augment": 0, "color_jitter": 0}  # these take long to compile
         for name, value in changes.items():
             object.__setattr__(self, name, value)
         super().__post_init__()
@@ -110,7 +111,7 @@ def token_loss(
 
 
 def main(settings: Settings) -> train.Evaluation:
-    settings.keep_compiled()
+    settings.prepare()
     train_set, test_set = settings.load()
     if settings.smoke:
         train_set, test_set = train_set.take(512), test_set.take(128)

@@ -54,10 +54,7 @@ def prepare_jaxcnn(kind: str) -> contest.Run:
     model = nn.Sequential(nn.AvgPool2d(32), nn.Flatten(), nn.Linear(3, 10))
     state = train.create_state(model, optim.sgd(0.01), jax.random.key(0), dataset.images[:1])
 
-    def augment(images: Any, rng: Any) -> Any:
-        crop, flip = jax.random.split(rng)
-        return data.random_horizontal_flip(data.random_crop(images, crop), flip)
-
+    augment = data.compose(data.random_crop, data.random_horizontal_flip)
     step = train.make_train_step(augment=augment if kind == "augment" else None)
     epochs = 20
 
@@ -104,7 +101,7 @@ def main(settings: Settings) -> None:
     if settings.serve is not None:
         name, _, kind = settings.serve.partition("-")
         prepare = lambda _: prepare_torch() if name == "torch" else prepare_jaxcnn(kind)
-        contest.serve(prepare, seconds=1)
+        contest.serve(prepare, seconds=0)  # one call a round: it has many epochs
         return
     names = contest.installed(settings.contestants)
     contestants = {

@@ -9,7 +9,7 @@ from jaxcnn.train.experiment import ExperimentSettings, run_experiment
 from jaxcnn.train.interrupts import Stopped
 from jaxcnn.train.loop import fit
 from jaxcnn.train.meter import NonFiniteLossError
-from jaxcnn.train.parallel import ParallelStep, even_devices, parallelize
+from jaxcnn.train.parallel import ParallelStep, all_devices, even_devices, parallelize
 from jaxcnn.train.photographs import PhotographSettings
 from jaxcnn.train.precision import grad_scaler
 from jaxcnn.train.recipe import Optimizer, Recipe, Schedule
@@ -51,6 +51,7 @@ __all__ = [
     "TensorBoardWriter",
     "TrainState",
     "WandbWriter",
+    "all_devices",
     "create_state",
     "default_compilation_cache",
     "enable_compilation_cache",

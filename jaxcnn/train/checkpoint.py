@@ -18,6 +18,7 @@ from jax.experimental import multihost_utils
 
 from jaxcnn._checks import check, check_int
 from jaxcnn.interop import to_state_dict, write_state_dict
+from jaxcnn.train.distributed import is_main_process
 from jaxcnn.train.manifest import describe, read_manifest, write_manifest
 from jaxcnn.train.state import TrainState
 
@@ -100,14 +101,12 @@ class Checkpoints:
           OSError: If the checkpoint before could not be written.
         """
         self.wait()
-        to_state_dict(state.variables)  # its names must differ
-        if jax.process_index() == 0:
-            # A copy, as the next step reuses the memory of the state.
-            arrays = {name: np.array(x) for name, x in _arrays(state).items()}
-            weights = {
-                key: np.array(x)
-                for key, x in to_state_dict(jax.device_get(state.variables)).items()
-            }
+        # A copy, as the next step reuses the memory of the state.
+        arrays, weights = (
+            {name: np.array(x) for name, x in tree.items()}
+            for tree in (_arrays(state), to_state_dict(state.variables))
+        )
+        if is_main_process():
             self._writing = self._writer.submit(self._write, step, arrays, weights, progress)
 
     def wait(self) -> None:

@@ -29,10 +29,18 @@ from jaxcnn.train.step import make_eval_step, to_float
 class ExperimentSettings(Recipe, RunSettings):
     """Settings of an experiment that trains by a recipe.
 
+    Raises:
+      ValueError: If a setting is out of range.
+
     Example:
       >>> ExperimentSettings(lr=0.4, seed=1).seed
       1
     """
+
+    def __post_init__(self) -> None:
+        """Checks all settings."""
+        Recipe.__post_init__(self)
+        RunSettings.__post_init__(self)
 
 
 def run_experiment(
@@ -113,6 +121,7 @@ def run_experiment(
         evaluate=evaluate,
         seed=settings.seed,
         checkpoint_every=settings.checkpoint_every,
+        workers=settings.workers,
         strategy=settings.strategy,
         devices=devices,
         run=run,

@@ -7,6 +7,9 @@ import sys
 import threading
 from types import FrameType, TracebackType
 
+import jax
+from jax.experimental import multihost_utils
+
 
 class Stopped(SystemExit):
     """Ends the program with exit code 0, after SIGTERM or Ctrl-C and a checkpoint.
@@ -29,25 +32,34 @@ class Interrupts:
     """Notes SIGTERM and Ctrl-C inside a `with` block, for a loop that asks between its steps.
 
     A second Ctrl-C ends the program at once. Only the main thread can do this; in another one
-    signals do what they did before.
-
-    Attributes:
-      received: The name of the signal that has come, or None.
+    signals do what they did before. Of several processes all stop at the same place after one of
+    them got SIGTERM, which JAX takes care of; Ctrl-C ends them at once.
 
     Example:
       >>> with Interrupts() as interrupts:
       ...     signal.raise_signal(signal.SIGTERM)
-      ...     interrupts.received
+      ...     interrupts.received(1)
       'SIGTERM'
     """
 
     def __init__(self) -> None:
-        self.received: str | None = None
+        self._received: str | None = None
         self._before: dict[signal.Signals, object] = {}
+
+    def received(self, place: int) -> str | None:
+        """The name of the signal that has come, or None.
+
+        Args:
+          place: A number that grows from call to call, the same on all processes.
+        """
+        if jax.process_count() > 1:
+            return "SIGTERM" if multihost_utils.reached_preemption_sync_point(place) else None
+        return self._received
 
     def __enter__(self) -> Interrupts:
         """Takes over the two signals."""
-        if threading.current_thread() is threading.main_thread():
+        main = threading.current_thread() is threading.main_thread()
+        if main and jax.process_count() == 1:
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._before[number] = signal.signal(number, self._note)
         return self
@@ -63,7 +75,7 @@ class Interrupts:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = signal.Signals(number).name
+        self._received = signal.Signals(number).name
         # The system's own answer: it does not wait for a program that is busy outside Python.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        print(f"{self.received}: saving a checkpoint; Ctrl-C leaves at once", file=sys.stderr)
+        print(f"{self._received}: saving a checkpoint; Ctrl-C leaves at once", file=sys.stderr)

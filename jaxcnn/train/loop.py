@@ -16,6 +16,7 @@ from tqdm import tqdm
 from jaxcnn._checks import check_int
 from jaxcnn.data import Dataset, epoch_batches
 from jaxcnn.train.checkpoint import Progress, Row
+from jaxcnn.train.distributed import is_main_process
 from jaxcnn.train.evaluation import Evaluator
 from jaxcnn.train.feed import Feed, image_bytes, most_steps, near_divisor, stack_batches
 from jaxcnn.train.interrupts import Interrupts, Stopped
@@ -181,7 +182,8 @@ class _Loop:
     def _compile(self, state: TrainState, dispatches: list[np.ndarray]) -> float:
         """Compiles all that the epochs run; returns the seconds that it took."""
         started = time.perf_counter()
-        with tqdm(desc="compiling", bar_format="{desc}", leave=False, disable=None):
+        quiet = None if is_main_process() else True
+        with tqdm(desc="compiling", bar_format="{desc}", leave=False, disable=quiet):
             for rows in {rows.shape: rows for rows in dispatches}.values():
                 self.feed.compile(state, rows)
             if self.test_set is not None and self.evaluate is not None:
@@ -198,13 +200,14 @@ class _Loop:
         """Makes the steps of an epoch that are left after `progress`."""
         title = f"epoch {len(progress.history) + 1}/{self.epochs}"
         images, steps = sum(rows.size for rows in dispatches), progress.steps
-        meter = Meter(title, images, int(state.step), progress.totals)
+        before = int(state.step) - steps
+        meter = Meter(title, images, before + steps, progress.totals)
         with meter, contextlib.closing(self.feed.batches(dispatches)) as batches:
             for rows, batch in zip(dispatches, batches, strict=True):
                 state, metrics = self.feed.run(state, batch)
                 meter.add(rows, metrics)
                 steps += len(rows)
-                received = interrupts.received if interrupts is not None else None
+                received = interrupts and interrupts.received(before + steps)
                 if received or (self._due(steps, len(rows)) and rows is not dispatches[-1]):
                     self._save(state, Progress(progress.history, steps, meter.totals()), received)
         return state, meter.row()
@@ -225,7 +228,8 @@ class _Loop:
         if received:
             self.run.wait()
             message = f"{received}: stopped after step {int(state.step)}; resume {self.run.path}"
-            print(message, flush=True)
+            if is_main_process():
+                print(message, flush=True)
             raise Stopped(message)
 
     def _test(self, state: TrainState) -> Row:

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from jaxcnn.train.checkpoint import Row
+from jaxcnn.train.distributed import is_main_process
 from jaxcnn.train.feed import AHEAD
 
 _REDRAW_SECONDS = 0.1
@@ -56,7 +57,7 @@ class Meter:
             desc=title,
             unit="img",
             leave=False,
-            disable=None,
+            disable=None if is_main_process() else True,
             mininterval=0,
         )
         self._started = self._drawn = time.monotonic()

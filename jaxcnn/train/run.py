@@ -8,9 +8,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
 from jaxcnn._checks import check
 from jaxcnn._files import write_atomically
 from jaxcnn.train.checkpoint import Checkpoints, Progress, Row
+from jaxcnn.train.distributed import is_main_process
 from jaxcnn.train.state import TrainState
 
 
@@ -45,7 +50,7 @@ class RunFolder:
     _FREE = (
         *("epochs", "resume", "runs", "strategy"),
         *("data_dir", "raw_dir", "compilation_cache"),
-        *("checkpoint_every", "keep_checkpoints", "keep_best", "workers"),
+        *("checkpoint_every", "keep_checkpoints", "keep_best", "workers", "histograms"),
     )
 
     def __init__(
@@ -91,7 +96,7 @@ class RunFolder:
           ValueError: If it belongs to a run with other settings.
         """
         if resume is None:
-            now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+            now = _same_everywhere(datetime.datetime.now().strftime("%Y%m%d-%H%M%S-%f"))
             return cls(Path(runs) / f"{name}-{now}", config, keep, keep_best)
         if not (Path(resume) / "config.json").is_file():
             raise FileNotFoundError(
@@ -119,9 +124,19 @@ class RunFolder:
         self.checkpoints.wait()
 
     def write_metrics(self, history: list[Row]) -> None:
-        """Replaces `metrics.jsonl` by these rows."""
+        """Replaces `metrics.jsonl` by these rows; of several processes the main one writes."""
+        if not is_main_process():
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         config = json.dumps(self._config, indent=2) + "\n"
         write_atomically(self.path / "config.json", lambda file: file.write(config.encode()))
         lines = "".join(json.dumps(row) + "\n" for row in history)
         write_atomically(self.path / "metrics.jsonl", lambda file: file.write(lines.encode()))
+
+
+def _same_everywhere(text: str) -> str:
+    """The main process's ASCII text, which has the same length on all."""
+    if jax.process_count() == 1:
+        return text
+    sent = multihost_utils.broadcast_one_to_all(np.frombuffer(text.encode(), np.uint8))
+    return np.asarray(sent, np.uint8).tobytes().decode()

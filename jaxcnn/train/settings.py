@@ -6,8 +6,13 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Literal
 
+from jaxcnn._checks import check, check_int
 from jaxcnn.train.compilation import default_compilation_cache, enable_compilation_cache
+from jaxcnn.train.distributed import initialize
+from jaxcnn.train.parallel import STRATEGIES
 from jaxcnn.train.run import RunFolder
+
+METRICS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,6 +25,9 @@ class RunSettings:
       ...     lr: float = 0.1
       >>> Settings(seed=1).lr
       0.1
+
+    Raises:
+      ValueError: If a setting is out of range.
     """
 
     seed: int = 0
@@ -34,6 +42,8 @@ class RunSettings:
     """Where the run folder is made."""
     resume: Path | None = None
     """A run folder to continue, with the settings that it began with."""
+    workers: int = 0
+    """Processes that decode images of files; 0 decodes in threads."""
     checkpoint_every: int | None = None
     """Steps from one checkpoint to the next; at the end of each epoch there is one anyway."""
     keep_checkpoints: int = 3
@@ -45,6 +55,19 @@ class RunSettings:
     )
     """Folder in which compiled programs are kept for the next start; none keeps nothing."""
 
+    def __post_init__(self) -> None:
+        """Checks all settings."""
+        where = type(self).__name__
+        check_int(where, "seed", self.seed, 0)
+        check_int(where, "workers", self.workers, 0)
+        check_int(where, "keep_checkpoints", self.keep_checkpoints, 1)
+        if self.checkpoint_every is not None:
+            check_int(where, "checkpoint_every", self.checkpoint_every, 1)
+        known = self.keep_best is None or self.keep_best in METRICS
+        check(known, where, f"keep_best must be one of {METRICS}", keep_best=self.keep_best)
+        rule = f"strategy must be one of {STRATEGIES}"
+        check(self.strategy in STRATEGIES, where, rule, strategy=self.strategy)
+
     def open_run(self, name: str, config: dict[str, Any]) -> RunFolder:
         """The run folder that these settings ask for: `resume`, or a new one.
 
@@ -55,7 +78,11 @@ class RunSettings:
         keep = self.keep_checkpoints
         return RunFolder.open(name, config, self.runs, self.resume, keep, self.keep_best)
 
-    def keep_compiled(self) -> None:
-        """Keeps compiled programs as these settings say; call it before anything is compiled."""
+    def prepare(self) -> None:
+        """Joins the run's other processes, if any, and sets where compiled programs are kept.
+
+        Call it before anything else of JAX.
+        """
+        initialize()
         chosen = self.compilation_cache
         enable_compilation_cache(None if chosen == "none" else chosen)

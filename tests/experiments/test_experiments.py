@@ -130,3 +130,24 @@ def test_benchmark_runs_both_contestants(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "jaxcnn / torch = " in result.stdout
     assert set(json.loads(out.read_text())["steps_per_second"]) == {"jaxcnn", "torch"}
+
+
+@pytest.mark.parametrize("script", ["resnet_cifar10", "finetune", "spectformer", "imagenet"])
+def test_smoke(script: str, tmp_path: Path) -> None:
+    result = run(f"{script}.py", "--smoke", "--runs", tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (only_folder(tmp_path) / "evaluation.npz").is_file()
+
+
+@pytest.mark.torch
+def test_semantics(tmp_path: Path) -> None:
+    """Every difference is one for Flax and none for jaxcnn."""
+    pytest.importorskip("torch")
+    result = run("semantics.py", "--smoke", "--out", tmp_path)
+    assert result.returncode == 0, result.stderr
+    rows = json.loads((tmp_path / "semantics.json").read_text())
+    assert len(rows) == 20
+    for row in rows:
+        assert row["jaxcnn"] < 2e-3, row
+        assert row["flax"] is None or row["flax"] > 20 * row["jaxcnn"], row
+    assert (tmp_path / "semantics.png").stat().st_size > 10_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -262,3 +264,31 @@ def test_errors_of_the_launcher() -> None:
         launch(["true"], 0, 1)
     with pytest.raises(ValueError, match=r"launch: devices must be at least 1, got devices=0"):
         launch(["true"], 1, 0)
+
+
+LENET = Path(__file__).parents[2] / "experiments" / "lenet.py"
+
+
+def lenet(runs: Path, epochs: int, processes: int, *arguments: object) -> list[dict[str, Any]]:
+    """The metrics of a run on four simulated devices."""
+    command = [sys.executable, "-m", "jaxcnn.train.distributed", "--processes", processes]
+    command += ["--devices", 4 // processes, LENET, "--runs", runs, "--batch-size", 64]
+    command += ["--epochs", epochs, *arguments]
+    result = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stderr
+    assert "[0] epoch" in result.stdout
+    assert "[1] epoch" not in result.stdout
+    (folder,) = runs.iterdir()
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_of_two_processes_equals_one_of_one(tmp_path: Path) -> None:
+    """Its second epoch is resumed, by one process."""
+    expected = lenet(tmp_path / "one", 2, 1)
+    lenet(tmp_path / "two", 1, 2)
+    (folder,) = (tmp_path / "two").iterdir()
+    found = lenet(tmp_path / "two", 2, 1, "--resume", folder)
+    for row, other in zip(found, expected, strict=True):
+        for name in ("train_loss", "test_loss"):
+            assert row[name] == pytest.approx(other[name], rel=1e-4)
+        assert row["step"] == other["step"]

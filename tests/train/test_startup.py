@@ -74,7 +74,7 @@ def test_the_setting_moves_or_stops_it(arguments: list[str], kept: bool, tmp_pat
     arguments = [argument.format(tmp=tmp_path) for argument in arguments]
     train.enable_compilation_cache(tmp_path / "before")
     jax.jit(lambda x: x * 2)(np.float32(2))
-    tyro.cli(train.RunSettings, args=arguments).keep_compiled()
+    tyro.cli(train.RunSettings, args=arguments).prepare()
     jax.jit(lambda x: x * 3)(np.float32(2))
     files = {folder.name: len(list(folder.iterdir())) for folder in tmp_path.iterdir()}
     assert files == {"before": 1, **({"here": 1} if kept else {})}

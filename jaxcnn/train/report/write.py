@@ -10,6 +10,7 @@ from typing import Any
 from jaxcnn.data import ImageDataset
 from jaxcnn.interop import to_state_dict, write_state_dict
 from jaxcnn.train.checkpoint import Row
+from jaxcnn.train.distributed import is_main_process
 from jaxcnn.train.evaluation import Evaluation, Evaluator
 from jaxcnn.train.report import figures
 from jaxcnn.train.report.saved_evaluation import SavedEvaluation
@@ -55,13 +56,15 @@ def write_report(
 
 
 def print_epoch(row: Row) -> None:
-    """Prints one row of metrics as one line.
+    """Prints one row of metrics as one line; of several processes the main one does.
 
     Example:
       >>> row = {"epoch": 1, "train_loss": 0.5, "train_accuracy": 0.9, "seconds": 2.0}
       >>> print_epoch({**row, "compile_seconds": 3.2})
       epoch   1   train loss 0.5000   train accuracy 90.00%   2.0 s   (compiled in 3.2 s)
     """
+    if not is_main_process():
+        return
     parts = [f"epoch {row['epoch']:>3}"]
     for part in ("train", "test"):
         if f"{part}_loss" in row:
@@ -83,6 +86,8 @@ def finish(
 ) -> Evaluation:
     """Evaluates, writes the report and prints one table and the paths of the files.
 
+    Of several processes, all of which must call it, the main one writes and prints.
+
     Args:
       run: The run's folder.
       state: The trained state; its averaged weights count, if there are any.
@@ -93,6 +98,8 @@ def finish(
     """
     state = state.averaged
     result = evaluate(state, dataset)
+    if not is_main_process():
+        return result
     files = write_report(run.path, state, history, dataset, result)
     last = history[-1]
     devices = evaluate.devices
