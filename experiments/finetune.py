@@ -21,6 +21,7 @@ from typing import Any
 
 import flax.linen
 import jax
+import jax.numpy as jnp
 import tyro
 
 import jaxcnn
@@ -80,9 +81,9 @@ def with_new_head(
 def main(settings: Settings) -> train.Evaluation:
     settings.prepare()
     train_set, test_set = settings.load()
-    options = {"num_classes": len(train_set.class_names)}
+    options: dict[str, Any] = {"num_classes": len(train_set.class_names)}
     model = models.create(settings.model, **options)
-    sample = settings.to_evaluate(train_set.images[:1])
+    sample = settings.to_evaluate(jnp.asarray(train_set.images[:1]))
     checkpoint = settings.checkpoint
     with tempfile.TemporaryDirectory() as temporary:
         if settings.smoke:

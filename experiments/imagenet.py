@@ -55,7 +55,7 @@ def main(settings: Settings) -> train.Evaluation:
     train_set, test_set = settings.load()
     if settings.smoke:
         train_set, test_set = train_set.take(256), test_set.take(64)
-    options = {"num_classes": len(train_set.class_names)}
+    options: dict[str, Any] = {"num_classes": len(train_set.class_names)}
     return train.run_experiment(
         f"{settings.model}-{train_set.name}",
         settings,

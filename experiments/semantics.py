@@ -76,6 +76,12 @@ def last(x: Any) -> np.ndarray:
     return np.asarray(layout.to_channels_last(x.detach().numpy()))
 
 
+def initial(module: flax.linen.Module, x: Any, name: str) -> Any:
+    """A parameter as it is initialised."""
+    variables: Any = module.init(jax.random.key(0), x)
+    return variables["params"][name]
+
+
 def differences() -> list[Difference]:
     """All of them, by topic."""
     return [*convolution(), *normalization(), *functions(), *resizing(), *optimizers()]
@@ -128,22 +134,14 @@ def convolution() -> list[Difference]:
             "Flatten, Linear",
             lambda: TF.linear(first(IMAGES).flatten(1), torch.from_numpy(flat)).numpy(),
             lambda: IMAGES.reshape(4, -1) @ flat.T,
-            lambda: F.linear(nn.Flatten().apply({}, IMAGES), flat),
+            lambda: F.linear(layout.to_channels_first(IMAGES).reshape(4, -1), flat),
             "Channels come first in PyTorch's order, last in Flax's.",
         ),
         Difference(
             "Conv2d, standard deviation of a new weight",
             lambda: torch.nn.Conv2d(64, 256, 3).weight.std().item(),
-            lambda: (
-                flax.linen.Conv(256, (3, 3))
-                .init(jax.random.key(0), jnp.ones((1, 3, 3, 64)))["params"]["kernel"]
-                .std()
-            ),
-            lambda: (
-                nn.Conv2d(64, 256, 3)
-                .init(jax.random.key(0), jnp.ones((1, 3, 3, 64)))["params"]["weight"]
-                .std()
-            ),
+            lambda: initial(flax.linen.Conv(256, (3, 3)), jnp.ones((1, 3, 3, 64)), "kernel").std(),
+            lambda: initial(nn.Conv2d(64, 256, 3), jnp.ones((1, 3, 3, 64)), "weight").std(),
             "lecun_normal against kaiming_uniform(a=sqrt(5)), a third of its variance.",
         ),
     ]
@@ -245,16 +243,8 @@ def functions() -> list[Difference]:
         Difference(
             "Embedding, standard deviation of a new weight",
             lambda: torch.nn.Embedding(512, 64).weight.std().item(),
-            lambda: (
-                flax.linen.Embed(512, 64)
-                .init(jax.random.key(0), jnp.array([0]))["params"]["embedding"]
-                .std()
-            ),
-            lambda: (
-                nn.Embedding(512, 64)
-                .init(jax.random.key(0), jnp.array([0]))["params"]["weight"]
-                .std()
-            ),
+            lambda: initial(flax.linen.Embed(512, 64), jnp.array([0]), "embedding").std(),
+            lambda: initial(nn.Embedding(512, 64), jnp.array([0]), "weight").std(),
             "standard normal in PyTorch, divided by sqrt(features) in Flax.",
         ),
     ]
@@ -309,13 +299,12 @@ def optimizers() -> list[Difference]:
             explanation,
         )
 
-    decay = {"weight_decay": 0.1}
     return [
         case(
             "SGD(weight_decay=0.1)",
-            lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, **decay),
+            lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, weight_decay=0.1),
             optax.chain(optax.sgd(0.1, momentum=0.9), optax.add_decayed_weights(-0.1 * 0.1)),
-            optim.sgd(0.1, momentum=0.9, **decay),
+            optim.sgd(0.1, momentum=0.9, weight_decay=0.1),
             "decay belongs before momentum; appended to optax.sgd it comes after.",
         ),
         case(

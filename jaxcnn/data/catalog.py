@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, overload
 
 import numpy as np
 
@@ -32,6 +32,29 @@ def list_datasets() -> list[str]:
       'stl10']
     """
     return sorted(["digits", imagenet.NAME, *SOURCES, *FILE_SOURCES])
+
+
+@overload
+def load(
+    name: str,
+    split: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    raw_dir: str | os.PathLike[str] | None = None,
+) -> ImageDataset: ...
+
+
+@overload
+def load(
+    name: str,
+    split: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    raw_dir: str | os.PathLike[str] | None = None,
+    size: int | None,
+    resize: int | None = None,
+    memory_limit: int = MEMORY_LIMIT,
+) -> Dataset: ...
 
 
 def load(

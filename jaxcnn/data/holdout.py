@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from jaxcnn._checks import check, check_int
-from jaxcnn.data.dataset import ImageDataset
-from jaxcnn.data.image_files import FileDataset
+from jaxcnn.data.image_files import Dataset
 
-D = TypeVar("D", ImageDataset, FileDataset)
+D = TypeVar("D", bound=Dataset)
 
 
 def hold_out(dataset: D, share: float, *, seed: int = 0) -> tuple[D, D]:
@@ -40,7 +39,7 @@ def hold_out(dataset: D, share: float, *, seed: int = 0) -> tuple[D, D]:
     chosen = draw_rows("hold_out", dataset.labels, dataset.class_names, share, seed)
 
     def part(rows: np.ndarray) -> D:
-        images = dataset.images
+        images: Any = dataset.images
         images = images[rows] if isinstance(images, np.ndarray) else images.take(rows)
         return dataclasses.replace(dataset, images=images, labels=dataset.labels[rows])
 

@@ -252,7 +252,9 @@ def _arrays(state: TrainState) -> dict[str, Any]:
 
 
 def _as(x: np.ndarray, like: Any) -> Any:
-    return jax.random.wrap_key_data(x, impl=jax.random.key_impl(like)) if _is_key(like) else x
+    if not _is_key(like):
+        return x
+    return jax.random.wrap_key_data(jnp.asarray(x), impl=jax.random.key_impl(like))
 
 
 def _is_key(leaf: Any) -> bool:

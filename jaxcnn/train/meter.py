@@ -49,7 +49,7 @@ class Meter:
     """
 
     def __init__(self, title: str, images: int, step: int, totals: Mapping[str, float]) -> None:
-        self._totals = {name: 0.0 for name in (*_SUMS, "seconds")} | totals
+        self._totals = {name: 0.0 for name in (*_SUMS, "seconds")} | dict(totals)
         done = self._totals["count"]
         self._bar = tqdm(
             total=done + images,

@@ -89,10 +89,11 @@ class PhotographSettings(ExperimentSettings):
 
     def _read(self, split: str) -> data.Dataset:
         assert self.dataset is not None
-        where: dict[str, Any] = {"data_dir": self.data_dir, "raw_dir": self.raw_dir}
+        data_dir, raw_dir = self.data_dir, self.raw_dir
         if self.dataset in ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "stl10"):
-            return _in_color(data.load(self.dataset, split, **where).resize(self.resize))
-        return data.load(self.dataset, split, size=self.resize, **where)
+            dataset = data.load(self.dataset, split, data_dir=data_dir, raw_dir=raw_dir)
+            return _in_color(dataset.resize(self.resize))
+        return data.load(self.dataset, split, data_dir=data_dir, raw_dir=raw_dir, size=self.resize)
 
     def random_window(self, images: jax.Array, rng: jax.Array) -> jax.Array:
         """The random change that brings images to the model's size, for training."""

@@ -417,3 +417,18 @@ CYCLE = {"max_lr": 1.0, "total_steps": 10}
 def test_errors(name: str, settings: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=f"^{re.escape(f'{name}: {message}.')}$"):
         getattr(optim, name)(**settings)
+
+
+def test_int32_steps_give_float64_rates_where_float64_is_on(x64: None) -> None:
+    """An optimiser counts its steps in int32."""
+    for schedule in (
+        optim.linear_lr(0.1, total_iters=7),
+        optim.polynomial_lr(0.1, total_iters=7),
+        optim.cosine_annealing_lr(0.1, T_max=7),
+        optim.cosine_annealing_warm_restarts(0.1, T_0=7),
+        optim.cosine_annealing_warm_restarts(0.1, T_0=2, T_mult=2),
+        optim.sequential_lr([optim.linear_lr(0.1), optim.cosine_annealing_lr(0.1, 7)], [2]),
+    ):
+        rate = schedule(jnp.int32(3))
+        assert rate.dtype == jnp.float64
+        assert float(rate) == pytest.approx(float(schedule(jnp.float64(3))), rel=1e-15)

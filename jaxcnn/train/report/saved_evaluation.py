@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxcnn._checks import check
 from jaxcnn._files import write_atomically
-from jaxcnn.data import ImageDataset
+from jaxcnn.data import Dataset
 from jaxcnn.train.evaluation import Evaluation
 
 _FIRST = 16
@@ -68,7 +68,7 @@ class SavedEvaluation:
         check(shown == len(self.mistakes), where, rule, mistakes=len(self.mistakes), images=shown)
 
     @classmethod
-    def of(cls, dataset: ImageDataset, result: Evaluation) -> SavedEvaluation:
+    def of(cls, dataset: Dataset, result: Evaluation) -> SavedEvaluation:
         """The evaluation of a model on `dataset`, with 16 first images and 24 mistakes."""
         wrong = np.flatnonzero(result.predictions != result.labels)
         mistakes = wrong[np.argsort(-result.losses[wrong], kind="stable")][:_MISTAKES]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxcnn.data import ImageDataset
+from jaxcnn.data import Dataset
 from jaxcnn.interop import to_state_dict, write_state_dict
 from jaxcnn.train.checkpoint import Row
 from jaxcnn.train.distributed import is_main_process
@@ -22,7 +22,7 @@ def write_report(
     path: Path,
     state: TrainState,
     history: Sequence[Row],
-    dataset: ImageDataset,
+    dataset: Dataset,
     result: Evaluation,
 ) -> list[Path]:
     """Writes pictures, weights and the answers to every test image into a run folder.
@@ -80,7 +80,7 @@ def finish(
     run: RunFolder,
     state: TrainState,
     history: Sequence[Row],
-    dataset: ImageDataset,
+    dataset: Dataset,
     evaluate: Evaluator,
     started: float,
 ) -> Evaluation:
