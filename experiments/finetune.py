@@ -58,7 +58,6 @@ class Settings(train.PhotographSettings):
             small = {"dataset": "digits", "size": 32, "resize": 32, "model": "resnet20"}
             for name, value in {**small, "epochs": 1, "folder": None}.items():
                 object.__setattr__(self, name, value)
-        super().__post_init__()
 
 
 def with_new_head(

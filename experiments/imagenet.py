@@ -47,7 +47,6 @@ class Settings(train.PhotographSettings):
             small: dict[str, Any] = {"dataset": "digits", "size": 32, "resize": 40, "epochs": 1}
             for name, value in {**small, "model": "resnet18", "batch_size": 32}.items():
                 object.__setattr__(self, name, value)
-        super().__post_init__()
 
 
 def main(settings: Settings) -> train.Evaluation:

@@ -82,7 +82,6 @@ class Settings(train.PhotographSettings):
             changes |= {"rand_augment": 0, "color_jitter": 0}  # these take long to compile
         for name, value in changes.items():
             object.__setattr__(self, name, value)
-        super().__post_init__()
 
     def options(self, classes: int) -> dict[str, Any]:
         """The arguments of `models.create`."""

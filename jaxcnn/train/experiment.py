@@ -29,18 +29,19 @@ from jaxcnn.train.step import make_eval_step, to_float
 class ExperimentSettings(Recipe, RunSettings):
     """Settings of an experiment that trains by a recipe.
 
-    Raises:
-      ValueError: If a setting is out of range.
-
     Example:
       >>> ExperimentSettings(lr=0.4, seed=1).seed
       1
     """
 
-    def __post_init__(self) -> None:
-        """Checks all settings."""
-        Recipe.__post_init__(self)
-        RunSettings.__post_init__(self)
+    def check(self) -> None:
+        """Checks all settings.
+
+        Raises:
+          ValueError: If one is out of range.
+        """
+        Recipe.check(self)
+        RunSettings.check(self)
 
 
 def run_experiment(

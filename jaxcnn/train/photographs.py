@@ -24,9 +24,6 @@ class PhotographSettings(ExperimentSettings):
     Training cuts random windows out of them and resizes these to `size`; evaluation takes the
     centre. torchvision cuts its windows out of the whole photograph.
 
-    Raises:
-      ValueError: If sizes do not fit each other, or both or none of folder and dataset are given.
-
     Example:
       >>> settings = PhotographSettings(dataset="digits", size=32, resize=40, epochs=1)
       >>> train_set, test_set = settings.load()
@@ -55,9 +52,14 @@ class PhotographSettings(ExperimentSettings):
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     """Deviation of the same."""
 
-    def __post_init__(self) -> None:
-        """Checks all settings."""
-        super().__post_init__()
+    def check(self) -> None:
+        """Checks all settings.
+
+        Raises:
+          ValueError: If one is out of range, sizes do not fit each other, or not exactly one of
+            folder and dataset is given.
+        """
+        super().check()
         where = type(self).__name__
         check_int(where, "size", self.size, 1)
         rule = "resize must be at least size"

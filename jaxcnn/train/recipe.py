@@ -28,9 +28,6 @@ class Recipe:
 
     Each setting is one of the field's standard terms; the defaults are ResNet's for CIFAR-10.
 
-    Raises:
-      ValueError: If a setting is out of range, before anything is loaded or compiled.
-
     Source: He et al., 2015 (the defaults).
 
     Example:
@@ -103,8 +100,12 @@ class Recipe:
     nonfinite: NonFinite = "keep"
     """Whether steps with a NaN or infinite loss or gradient are skipped; else they end the run."""
 
-    def __post_init__(self) -> None:
-        """Checks all settings."""
+    def check(self) -> None:
+        """Checks all settings, before anything is loaded or compiled.
+
+        Raises:
+          ValueError: If one is out of range.
+        """
         where = type(self).__name__
         for name in ("epochs", "batch_size", "accumulate"):
             check_int(where, name, getattr(self, name), 1)

@@ -25,9 +25,6 @@ class RunSettings:
       ...     lr: float = 0.1
       >>> Settings(seed=1).lr
       0.1
-
-    Raises:
-      ValueError: If a setting is out of range.
     """
 
     seed: int = 0
@@ -55,8 +52,12 @@ class RunSettings:
     )
     """Folder in which compiled programs are kept for the next start; none keeps nothing."""
 
-    def __post_init__(self) -> None:
-        """Checks all settings."""
+    def check(self) -> None:
+        """Checks all settings.
+
+        Raises:
+          ValueError: If one is out of range.
+        """
         where = type(self).__name__
         check_int(where, "seed", self.seed, 0)
         check_int(where, "workers", self.workers, 0)
@@ -79,10 +80,14 @@ class RunSettings:
         return RunFolder.open(name, config, self.runs, self.resume, keep, self.keep_best)
 
     def prepare(self) -> None:
-        """Joins the run's other processes, if any, and sets where compiled programs are kept.
+        """Checks the settings, joins the run's other processes, sets where programs are kept.
 
         Call it before anything else of JAX.
+
+        Raises:
+          ValueError: If a setting is out of range.
         """
+        self.check()
         initialize()
         chosen = self.compilation_cache
         enable_compilation_cache(None if chosen == "none" else chosen)
