@@ -65,13 +65,13 @@ def main(settings: Settings) -> train.Evaluation:
 
     model = models.cifar10_quick()
     tx = optim.sgd(settings.lr)
-    state = train.create_state(model, tx, jax.random.key(settings.seed), train_set.images[:1])
-    evaluate = train.Evaluator(
-        train.make_eval_step(), batch_size=64, strategy=settings.strategy, devices=devices
-    )
     run = settings.open_run(
         f"cifar10_quick-{settings.recipe}",
         {**dataclasses.asdict(settings), "model": "cifar10_quick", "model_options": {}},
+    )
+    state = train.create_state(model, tx, jax.random.key(settings.seed), train_set.images[:1])
+    evaluate = train.Evaluator(
+        train.make_eval_step(), batch_size=64, strategy=settings.strategy, devices=devices
     )
     state, history = train.fit(
         state,

@@ -61,7 +61,10 @@ class Settings(train.RunSettings):
         recipe = DIGITS if self.dataset == "digits" else D2L
         names = [field.name for field in dataclasses.fields(Recipe)]
         changes = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return dataclasses.replace(recipe, **changes)
+        recipe = dataclasses.replace(recipe, **changes)
+        if recipe.epochs < 1:
+            raise ValueError(f"lenet: epochs must be at least 1, got epochs={recipe.epochs}.")
+        return recipe
 
 
 def main(settings: Settings) -> train.Evaluation:
@@ -88,20 +91,19 @@ def main(settings: Settings) -> train.Evaluation:
         variables = model.init(key, sample)
         return parameters.reinitialize(variables, weights_key, init.xavier_uniform(), r"weight$")
 
+    made_by = {"model": "lenet", "model_options": options}
+    run = settings.open_run(
+        f"lenet-{settings.dataset}",
+        {**dataclasses.asdict(settings), **dataclasses.asdict(recipe), **made_by},
+    )
+    devices = train.even_devices(recipe.batch_size)
     key = jax.random.key(settings.seed)
     state = train.create_state(model, tx, key, train_set.images[:1], initialize=initialize)
-
-    devices = train.even_devices(recipe.batch_size)
     evaluate = train.Evaluator(
         train.make_eval_step(),
         batch_size=recipe.batch_size,
         strategy=settings.strategy,
         devices=devices,
-    )
-    made_by = {"model": "lenet", "model_options": options}
-    run = settings.open_run(
-        f"lenet-{settings.dataset}",
-        {**dataclasses.asdict(settings), **dataclasses.asdict(recipe), **made_by},
     )
     state, history = train.fit(
         state,

@@ -89,9 +89,14 @@ def run_experiment(
     evaluation_preprocess = evaluation_preprocess or preprocess
     sample = jax.eval_shape(evaluation_preprocess, train_set.images[:1])
     steps_per_epoch = -(-len(train_set) // settings.batch_size)
+    tx = settings.make_optimizer(steps_per_epoch)
+    config = {**dataclasses.asdict(settings), "classes": classes}
+    if made_by is not None:
+        config |= {"model": made_by[0], "model_options": dict(made_by[1])}
+    run = settings.open_run(name, config)
     state = create_state(
         model,
-        settings.make_optimizer(steps_per_epoch),
+        tx,
         jax.random.key(settings.seed),
         np.zeros(sample.shape, sample.dtype),
         initialize=initialize,
@@ -105,10 +110,6 @@ def run_experiment(
         strategy=settings.strategy,
         devices=devices,
     )
-    config = {**dataclasses.asdict(settings), "classes": classes}
-    if made_by is not None:
-        config |= {"model": made_by[0], "model_options": dict(made_by[1])}
-    run = settings.open_run(name, config)
     step = settings.make_train_step(
         classes, loss_fn=loss_fn, preprocess=preprocess, augment=augment
     )

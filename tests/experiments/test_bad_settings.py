@@ -74,6 +74,7 @@ def half_an_image(path: Path) -> Path:
 
 def check_one_line(capsys: pytest.CaptureFixture[str], message: str) -> None:
     errors = capsys.readouterr().err.strip()
+    assert errors.startswith("error: ")
     assert re.search(message, errors), errors
     assert len(errors.splitlines()) == 1
 
@@ -115,6 +116,34 @@ def test_a_bad_number(
     validation = () if setting == "--validation" else ("--validation", 0.25)
     with pytest.raises(SystemExit) as ended:
         run("resnet_cifar10", *given, *validation, setting, value)
+    assert ended.value.code == 2
+    check_one_line(capsys, message)
+    assert not compilations
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("lenet", ("--lr", -1), r"sgd: lr must not be negative, got lr=-1"),
+        ("lenet", ("--epochs", 0), r"lenet: epochs must be at least 1, got epochs=0"),
+        ("lenet", ("--batch-size", 0), r"got batch_size=0"),
+        ("lenet", ("--resume", "nothing"), r"got resume='nothing'"),
+        ("lenet", ("--dataset", "mnist", "--raw-dir", "nothing"), r"nothing"),
+        ("cifar10_quick", ("--raw-dir", "nothing"), r"nothing"),
+        ("edge_kernel", ("--photo", "cat.jpg"), r"cat\.jpg"),
+    ],
+)
+def test_a_bad_setting_of_the_older_experiments(
+    name: str,
+    arguments: tuple[object, ...],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    compilations: list[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(name, *arguments, "--runs", tmp_path / "runs")
     assert ended.value.code == 2
     check_one_line(capsys, message)
     assert not compilations

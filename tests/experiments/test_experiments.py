@@ -90,33 +90,6 @@ def test_edge_kernel_finds_the_kernel(tmp_path: Path) -> None:
         np.testing.assert_allclose(kernel.ravel(), [1, -1], atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("script", "arguments", "message"),
-    [
-        pytest.param(
-            "lenet.py", ["--lr", "-1"], "sgd: lr must not be negative, got lr=-1", id="lr"
-        ),
-        pytest.param("lenet.py", ["--epochs", "0"], "got epochs=0", id="epochs"),
-        pytest.param("lenet.py", ["--batch-size", "0"], "got batch_size=0", id="batch"),
-        pytest.param("lenet.py", ["--resume", "nothing"], "got resume='nothing'", id="resume"),
-        pytest.param(
-            "lenet.py", ["--dataset", "mnist", "--raw-dir", "nothing"], "nothing", id="raw_dir"
-        ),
-        pytest.param("edge_kernel.py", ["--photo", "cat.jpg"], "cat.jpg", id="photo"),
-    ],
-)
-def test_a_bad_setting_gives_one_line_and_leaves_nothing(
-    script: str, arguments: list[str], message: str, tmp_path: Path
-) -> None:
-    result = run(script, *arguments, "--runs", tmp_path / "runs")
-    assert result.returncode == 2
-    lines = result.stderr.splitlines()
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("error: ")
-    assert message in lines[0]
-    assert not (tmp_path / "runs").exists()
-
-
 @pytest.mark.torch
 @pytest.mark.shared_data
 def test_benchmark_runs_both_contestants(tmp_path: Path) -> None:
