@@ -114,7 +114,8 @@ def draw_curves(losses: dict[str, np.ndarray]) -> Figure:
 def main(settings: Settings) -> dict[str, np.ndarray]:
     if settings.steps < 1:
         raise ValueError(f"edge_kernel: steps must be at least 1, got steps={settings.steps}.")
-    images = {"synthetic": synthetic(), settings.photo: photograph(settings.photo)}
+    photo = photograph(settings.photo)  # first, as it may not be there
+    images = {"synthetic": synthetic(), settings.photo: photo}
     run = train.RunFolder.open("edge_kernel", dataclasses.asdict(settings), settings.runs)
     kernels, results, losses = {}, {}, {}
     for name, image in images.items():
