@@ -25,7 +25,7 @@ from jaxcnn import functional as F
 from jaxcnn import nn, optim, train
 from jaxcnn.cli import one_line_errors
 
-EDGE_KERNEL = jnp.array([[[[1.0, -1.0]]]])  # (out, in, height, width)
+EDGE_KERNEL = np.array([[[[1.0, -1.0]]]], np.float32)  # (out, in, height, width)
 
 
 @dataclasses.dataclass(frozen=True)
