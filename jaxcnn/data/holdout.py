@@ -34,7 +34,7 @@ def hold_out(dataset: D, share: float, *, seed: int = 0) -> tuple[D, D]:
       >>> from jaxcnn.data import load
       >>> rest, held_out = hold_out(load("digits", "test"), 0.25)
       >>> len(rest), len(held_out)
-      (270, 89)
+      (269, 90)
     """
     chosen = draw_rows("hold_out", dataset.labels, dataset.class_names, share, seed)
 

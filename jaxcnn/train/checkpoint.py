@@ -102,10 +102,8 @@ class Checkpoints:
         """
         self.wait()
         # A copy, as the next step reuses the memory of the state.
-        arrays, weights = (
-            {name: np.array(x) for name, x in tree.items()}
-            for tree in (_arrays(state), to_state_dict(state.variables))
-        )
+        weights = {name: np.array(x) for name, x in to_state_dict(state.variables).items()}
+        arrays = {name: np.array(x) for name, x in _arrays(state).items()}
         if is_main_process():
             self._writing = self._writer.submit(self._write, step, arrays, weights, progress)
 

@@ -95,7 +95,8 @@ def fit(
       OSError: If a checkpoint cannot be written; those before it are left as they were.
 
     Example:
-      >>>       >>> from jaxcnn import data, models, optim, train
+      >>> import jax.numpy as jnp
+      >>> from jaxcnn import data, models, optim, train
       >>> digits = data.load("digits", "train").take(64).resize(28)
       >>> state = train.create_state(
       ...     models.lenet(), optim.sgd(0.1), jax.random.key(0), jnp.ones((1, 28, 28, 1)))

@@ -13,7 +13,7 @@ import pytest
 
 from jaxcnn import data, nn, optim, train
 from jaxcnn.train import feed as feeds
-from jaxcnn.train import loop
+from jaxcnn.train import loop, meter
 
 DIGITS = data.load("digits", "train").take(150)
 TEST = data.load("digits", "test").take(20)
@@ -100,8 +100,8 @@ def test_all_is_compiled_before_the_first_epoch(
         compiled.clear()
         return seconds
 
-    compile_all = loop._compile
-    monkeypatch.setattr(loop, "_compile", compile_and_forget)
+    compile_all = loop._Loop._compile
+    monkeypatch.setattr(loop._Loop, "_compile", compile_and_forget)
     logger, listener = logging.getLogger("jax"), Listener()
     logger.addHandler(listener)
     monkeypatch.setattr(logger, "propagate", False)
@@ -143,35 +143,64 @@ class Bar:
     def update(self, n: int) -> None:
         self.n += n
 
+    def close(self) -> None:
+        pass
+
+
+def new_meter(bar: Bar, monkeypatch: pytest.MonkeyPatch, totals: Any = None) -> meter.Meter:
+    monkeypatch.setattr(meter, "tqdm", lambda **settings: bar)
+    return meter.Meter("epoch 1/1", 0, 0, totals or {})
+
 
 @pytest.mark.parametrize("disable", [True, False])
 def test_thousands_of_losses_are_summed_exactly(
     disable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "_REDRAW_SECONDS", 0)
+    monkeypatch.setattr(meter, "_REDRAW_SECONDS", 0)
     rng = np.random.default_rng(0)
     losses = rng.uniform(0.1, 3, (3000, 2)).astype(np.float32)
     losses[0] = 1e6  # in float32 it would swallow digits of every loss after it
-    counts, bar = np.array([32, 16]), Bar(disable)
-    meter: Any = loop._Meter(bar)  # type: ignore[arg-type]
-    for loss in losses:
-        meter.add({"loss": loss, "correct": counts // 4, "count": counts})
-    row = meter.row()
+    counts, bar, rows = np.array([32, 16]), Bar(disable), np.zeros((2, 32), int)
+    whole = new_meter(bar, monkeypatch)
+    first, second = new_meter(Bar(True), monkeypatch), None
+    for i, loss in enumerate(losses):
+        metrics: Any = {"loss": loss, "correct": counts // 4, "count": counts}
+        whole.add(rows, metrics)
+        if i == 1000:  # an epoch that is interrupted and resumed has the same sums
+            second = new_meter(Bar(True), monkeypatch, first.totals())
+        (second or first).add(rows, metrics)
+    row = whole.row()
     exact = losses.astype(np.float64)
     assert row["train_loss"] == pytest.approx((exact @ counts).sum() / (3000 * 48), rel=1e-13)
     assert row["train_loss_sum"] == pytest.approx(exact.sum(), rel=1e-13)
     assert row["train_accuracy"] == 0.25
     assert bar.n == (0 if disable else 48 * (3000 - feeds.AHEAD))
     assert bar.postfix == ({} if disable else {**bar.postfix, "accuracy": "25.00%"})
+    assert second is not None
+    for name in ("train_loss", "train_loss_sum", "train_accuracy"):
+        assert second.row()[name] == row[name]
+
+
+def test_skipped_steps_count_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    epoch, rows = new_meter(Bar(True), monkeypatch), np.arange(8).reshape(2, 4)
+    counts = {"correct": np.array([1, 2]), "count": np.array([4, 4])}
+    losses: Any = {"loss": np.array([2.0, np.nan]), "skipped": np.array([0, 1])}
+    epoch.add(rows, losses | counts)
+    row = epoch.row()
+    assert (row["train_loss"], row["train_loss_sum"], row["skipped"]) == (2.0, 2.0, 1)
+    assert row["train_accuracy"] == 3 / 8
+    epoch.add(rows, losses | counts | {"skipped": np.array([0, 0])})
+    with pytest.raises(meter.NonFiniteLossError, match=r"at step 4, on the images \[4, 5, 6, 7\]"):
+        epoch.row()
 
 
 def test_few_dispatches_are_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
     """When a dispatch is made, all but the `AHEAD` before it have been waited for."""
     waited: list[int] = []
     monkeypatch.setattr(jax, "block_until_ready", lambda tree: waited.extend(x["i"] for x in tree))
-    meter: Any = loop._Meter(Bar(disable=True))  # type: ignore[arg-type]
+    epoch: Any = new_meter(Bar(disable=True), monkeypatch)
     for i in range(10):
-        meter.add({"i": i})
+        epoch.add(np.zeros((1, 1)), {"i": i})
         assert waited == list(range(i + 1 - feeds.AHEAD))
 
 

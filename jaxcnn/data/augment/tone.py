@@ -124,7 +124,7 @@ def autocontrast(images: ArrayLike) -> jax.Array:
 
     Example:
       >>> autocontrast(jnp.array([50, 60, 70], jnp.uint8).reshape(1, 1, 3, 1)).ravel().tolist()
-      [0, 127, 255]
+      [0, 127, 254]
     """
     x = as_colors("autocontrast", images)
     y = floats(x)
