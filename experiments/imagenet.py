@@ -44,8 +44,8 @@ class Settings(train.PhotographSettings):
     def __post_init__(self) -> None:
         """Fills in what --smoke means."""
         if self.smoke:
-            small: dict[str, Any] = {"dataset": "digits", "size": 32, "resize": 40, "epochs": 1}
-            for name, value in {**small, "model": "resnet18", "batch_size": 32}.items():
+            small: dict[str, Any] = {"dataset": "digits", "size": 64, "resize": 72, "epochs": 1}
+            for name, value in {**small, "model": "squeezenet1_1", "batch_size": 32}.items():
                 object.__setattr__(self, name, value)
 
 

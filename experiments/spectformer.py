@@ -78,8 +78,9 @@ class Settings(train.PhotographSettings):
             changes["cutmix"] = 0 if self.token_label else 1.0
         if self.smoke:
             changes |= {"dataset": "digits", "folder": None, "epochs": 1, "warmup_epochs": 0}
-            changes |= {"size": 64, "resize": 64, "batch_size": 32, "variant": "spectformer_h_s"}
+            changes |= {"size": 32, "resize": 32, "batch_size": 32}
             changes |= {"rand_augment": 0, "color_jitter": 0}  # these take long to compile
+            changes |= {} if self.token_label else {"variant": "spectformer_t"}
         for name, value in changes.items():
             object.__setattr__(self, name, value)
 
@@ -94,7 +95,7 @@ class Settings(train.PhotographSettings):
                 f"variant={self.variant!r}."
             )
         if self.smoke:
-            options["depths"] = (1, 1, 1, 1)
+            options |= {"depths": (1, 1, 1, 1)} if self.variant in _HIERARCHICAL else {"depth": 5}
         return options
 
 
