@@ -1,7 +1,7 @@
 """LeNet on scanned digits (default), MNIST or Fashion-MNIST.
 
 python experiments/lenet.py
-    98 % of the test digits in about 17 s on two CPU cores.
+    98 % of the test digits in about 25 s on two CPU cores.
 python experiments/lenet.py --dataset fashion_mnist
     Dive into Deep Learning's recipe: after 10 epochs train loss 0.48 and test accuracy 0.80.
     The data is downloaded once; --raw-dir FOLDER reads the four original .gz files instead.
