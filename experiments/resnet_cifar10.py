@@ -16,10 +16,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any, Literal
+from typing import Literal
 
 import jax
-import numpy as np
 import tyro
 
 from jaxcnn import data, models, train
@@ -50,8 +49,8 @@ class Settings(train.ExperimentSettings):
 def load(settings: Settings) -> tuple[data.Dataset, data.Dataset]:
     """The images to train on and those to test on."""
     if settings.smoke:
-        digits: Any = (data.load("digits", split) for split in ("train", "test"))
-        train_set, test_set = (in_color(dataset.resize(32)) for dataset in digits)
+        digits = (data.load("digits", split).to_rgb() for split in ("train", "test"))
+        train_set, test_set = (dataset.resize(32) for dataset in digits)
         return train_set.take(512), test_set.take(128)
     read = functools.partial(
         data.load, "cifar10", data_dir=settings.data_dir, raw_dir=settings.raw_dir
@@ -60,10 +59,6 @@ def load(settings: Settings) -> tuple[data.Dataset, data.Dataset]:
     if settings.validation:
         return data.hold_out(train_set, settings.validation)
     return train_set, read("test")
-
-
-def in_color(dataset: Any) -> data.Dataset:
-    return dataclasses.replace(dataset, images=np.repeat(dataset.images, 3, axis=-1))
 
 
 def main(settings: Settings) -> train.Evaluation:

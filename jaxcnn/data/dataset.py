@@ -107,6 +107,20 @@ class ImageDataset:
             )
         return dataclasses.replace(self, images=self.images[:n], labels=self.labels[:n])
 
+    def to_rgb(self) -> ImageDataset:
+        """Returns the data set with three equal channels in place of a grey one.
+
+        Mirrors `torchvision.transforms.Grayscale(3)` on grey images; colour images stay.
+
+        Example:
+          >>> from jaxcnn.data import load
+          >>> load("digits", "test").take(5).to_rgb().images.shape
+          (5, 8, 8, 3)
+        """
+        if self.images.shape[-1] != 1:
+            return self
+        return dataclasses.replace(self, images=np.repeat(self.images, 3, axis=-1))
+
     def resize(self, size: int | tuple[int, int]) -> ImageDataset:
         """Returns the data set with every image resized bilinearly.
 

@@ -19,7 +19,7 @@ from jax.experimental import multihost_utils
 from jaxcnn._checks import check, check_int
 from jaxcnn.interop import to_state_dict, write_state_dict
 from jaxcnn.train.distributed import is_main_process
-from jaxcnn.train.manifest import describe, read_manifest, write_manifest
+from jaxcnn.train.manifest import describe, read_manifest, verify, write_manifest
 from jaxcnn.train.state import TrainState
 
 Row = dict[str, Any]
@@ -149,7 +149,7 @@ class Checkpoints:
         """Its step, or -1."""
         for step in reversed(self.steps()):
             try:
-                read_manifest(self.path / str(step))
+                verify(self.path / str(step))
             except ValueError as error:
                 warnings.warn(f"{self.path / str(step)} is left out: {error}.", stacklevel=3)
             else:

@@ -36,31 +36,40 @@ def describe(arrays: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Reads and verifies a manifest.
+    """Reads a manifest.
 
     Returns:
       `files` and `arrays`, as `write_manifest` wrote them.
 
     Raises:
-      ValueError: If anything differs from what the manifest says; the message is the reason.
+      ValueError: If it is missing or broken.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-        files, _ = manifest["files"], manifest["arrays"].items()
-        expected = {name: (about["bytes"], about["sha256"]) for name, about in files.items()}
+        for about in manifest["files"].values():
+            _ = about["bytes"], about["sha256"]
+        manifest["arrays"].items()
     except FileNotFoundError as error:
         raise ValueError(f"{MANIFEST} is missing") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{MANIFEST} is broken") from error
-    for name, (size, digest) in expected.items():
-        file = folder / name
+    return manifest
+
+
+def verify(folder: Path) -> None:
+    """Compares all files with the manifest.
+
+    Raises:
+      ValueError: If anything differs; the message is the reason.
+    """
+    for name, about in read_manifest(folder)["files"].items():
+        file, size, digest = folder / name, about["bytes"], about["sha256"]
         if not file.is_file():
             raise ValueError(f"{name} is missing")
         if file.stat().st_size != size:
             raise ValueError(f"{name} has {file.stat().st_size} bytes instead of {size}")
         if _sha256(file) != digest:
             raise ValueError(f"{name} has changed")
-    return manifest
 
 
 def _sha256(file: Path) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import numpy as np
 
 from jaxcnn import data
 from jaxcnn._checks import check, check_int
@@ -94,7 +93,7 @@ class PhotographSettings(ExperimentSettings):
         data_dir, raw_dir = self.data_dir, self.raw_dir
         if self.dataset in ("digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "stl10"):
             dataset = data.load(self.dataset, split, data_dir=data_dir, raw_dir=raw_dir)
-            return _in_color(dataset.resize(self.resize))
+            return dataset.to_rgb().resize(self.resize)
         return data.load(self.dataset, split, data_dir=data_dir, raw_dir=raw_dir, size=self.resize)
 
     def random_window(self, images: jax.Array, rng: jax.Array) -> jax.Array:
@@ -108,10 +107,3 @@ class PhotographSettings(ExperimentSettings):
     def to_evaluate(self, images: jax.Array) -> jax.Array:
         """The centre of decoded images as the model's input."""
         return self.to_train(data.center_crop(images, self.size))
-
-
-def _in_color(dataset: data.ImageDataset) -> data.ImageDataset:
-    """Grey images with three equal channels."""
-    grey = dataset.images.shape[-1] == 1
-    images = np.repeat(dataset.images, 3, axis=-1) if grey else dataset.images
-    return dataclasses.replace(dataset, images=images)

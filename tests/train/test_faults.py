@@ -14,7 +14,7 @@ import pytest
 
 from jaxcnn import train
 from jaxcnn.train.interrupts import Interrupts
-from jaxcnn.train.manifest import read_manifest
+from jaxcnn.train.manifest import verify
 
 VICTIM = Path(__file__).with_name("victim.py")
 KILLS = 20
@@ -92,7 +92,7 @@ def test_killed_at_random_moments(tmp_path: Path, whole: str) -> None:
             assert code == -signal.SIGKILL
         kills += 1
         for step in train.Checkpoints(folder / "checkpoints").steps():
-            read_manifest(folder / "checkpoints" / str(step))
+            verify(folder / "checkpoints" / str(step))
     assert finish(start(folder)) == (0, whole)
 
 
