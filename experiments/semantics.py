@@ -217,6 +217,7 @@ def functions() -> list[Difference]:
     import torch
     import torch.nn.functional as TF
 
+    torch.manual_seed(0)  # of the new Embedding
     rows = torch.from_numpy(ROWS)
     return [
         Difference(
@@ -242,9 +243,9 @@ def functions() -> list[Difference]:
         ),
         Difference(
             "Embedding, standard deviation of a new weight",
-            lambda: torch.nn.Embedding(512, 64).weight.std().item(),
-            lambda: initial(flax.linen.Embed(512, 64), jnp.array([0]), "embedding").std(),
-            lambda: initial(nn.Embedding(512, 64), jnp.array([0]), "weight").std(),
+            lambda: torch.nn.Embedding(4096, 64).weight.std().item(),
+            lambda: initial(flax.linen.Embed(4096, 64), jnp.array([0]), "embedding").std(),
+            lambda: initial(nn.Embedding(4096, 64), jnp.array([0]), "weight").std(),
             "standard normal in PyTorch, divided by sqrt(features) in Flax.",
         ),
     ]
