@@ -183,7 +183,7 @@ class Sequential(_Container):
     def __call__(self, x: Any, train: bool = False) -> Any:
         for layer in self.layers:
             child = self._child(layer)
-            match _train_argument(type(child)):
+            match train_argument(type(child)):
                 case None:
                     x = child(x)
                 case "second":
@@ -391,7 +391,7 @@ def _is_new(layer: nn.Module) -> bool:
 
 
 @functools.cache
-def _train_argument(layer: type[nn.Module]) -> str | None:
+def train_argument(layer: type[nn.Module]) -> str | None:
     """How `layer` takes `train`: as its "second" argument, as a "keyword", or not at all.
 
     A lifted layer, such as `nn.remat(Sequential, static_argnums=2)`, takes a static `train` by

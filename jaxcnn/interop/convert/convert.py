@@ -1,0 +1,349 @@
+"""`from_torch`: a PyTorch module becomes a linen module with its weights."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+import jaxcnn.nn as nn
+from jaxcnn._checks import check, check_type
+from jaxcnn.interop.convert import rules as _rules  # noqa: F401  (registers them)
+from jaxcnn.interop.convert.align import Aligned, align
+from jaxcnn.interop.convert.errors import ConversionError
+from jaxcnn.interop.convert.layers import layer_class, layer_settings
+from jaxcnn.interop.convert.lower import (
+    Graph,
+    Value,
+    channels_last,
+    identity,
+    lower,
+    resolved_output,
+)
+from jaxcnn.interop.convert.module import Converted
+from jaxcnn.interop.convert.program import (
+    Layer,
+    Leaf,
+    Program,
+    Var,
+    map_leaves,
+    variables_in,
+)
+from jaxcnn.interop.convert.record import Call, Recording, State, record
+
+Mode = Literal["eval", "train"]
+# Batch sizes of the recordings. If the module takes none of them, multiples of the example's.
+_BATCHES = (2, 3, 5)
+
+
+def from_torch(
+    module: torch.nn.Module, *example_inputs: torch.Tensor, mode: Mode | None = None
+) -> tuple[Converted, dict[str, Any]]:
+    """Turns a PyTorch module into a linen module that computes the same, with its weights.
+
+    The module runs a few times on the example. Each layer of `torch.nn` becomes the one of
+    `jaxcnn.nn`, every other call of PyTorch one of JAX. The result needs no PyTorch. It takes
+    images channels-last and returns them so, trains (`train=True`: running statistics move,
+    dropout draws from the `dropout` rng), and takes any batch size. If sizes of images are
+    written into the program, it takes images of the example's size only.
+
+    Args:
+      module: The module; it is left as it is.
+      *example_inputs: What it takes, as PyTorch takes it: images (n, c, h, w).
+      mode: None expects training and evaluation to run the same calls, but for flags such as
+        dropout's. "eval" or "train" takes the calls of one of them for both.
+
+    Returns:
+      The module and its variables, `{"params": ..., "batch_stats": ...}`. `to_state_dict` of
+      them has the PyTorch module's keys; if it shares weights, with `tied=converted.tied`.
+
+    Raises:
+      ConversionError: If a call has no counterpart (all of them are listed), what is done depends
+        on values or on the batch size, training runs other calls than evaluation, or the module
+        does not run on the example.
+      TypeError: If the module or an example input is none of PyTorch's.
+      ValueError: If `mode` is unknown or there is no example input.
+
+    Example:
+      >>> import torch
+      >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
+      >>> model, variables = from_torch(net, torch.zeros(1, 3, 8, 8))
+      >>> model.apply(variables, jnp.ones((2, 8, 8, 3))).shape
+      (2, 6, 6, 8)
+    """
+    _check_arguments(module, example_inputs, mode)
+    with _left_as_it_is(module):
+        aligned, not_layers = _recordings(module, example_inputs, mode)
+        fixed_size = _needs_its_size(module, example_inputs, aligned, mode, not_layers)
+    program = _program(module, example_inputs, aligned, fixed_size)
+    return Converted(program), _variables(module, program)
+
+
+def _check_arguments(module: Any, inputs: Sequence[Any], mode: Any) -> None:
+    where = "from_torch"
+    rule = "module must be a torch.nn.Module"
+    check_type(isinstance(module, torch.nn.Module), where, rule, module=type(module).__name__)
+    check(len(inputs) > 0, where, "there must be an example input", inputs=0)
+    for x in inputs:
+        rule = "example inputs must be tensors of PyTorch"
+        check_type(isinstance(x, torch.Tensor), where, rule, input=type(x).__name__)
+        fix = "pass a batch of one"
+        check(x.ndim > 0 and len(x) > 0, where, "inputs must have a batch", fix, shape=(*x.shape,))
+    ok = mode in (None, "eval", "train")
+    check(ok, where, "mode must be None, 'eval' or 'train'", mode=mode)
+
+
+@contextlib.contextmanager
+def _left_as_it_is(module: torch.nn.Module) -> Iterator[None]:
+    """Restores modes, buffers and random numbers, which running in training mode changes."""
+    modes = [(m, m.training) for m in module.modules()]
+    buffers = [(m, name, x, x.clone()) for m in module.modules() for name, x in _buffers(m)]
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        for m, training in modes:
+            m.training = training
+        with torch.no_grad():
+            for m, name, x, saved in buffers:
+                m._buffers[name] = x
+                x.copy_(saved)
+
+
+def _buffers(module: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
+    return [(name, x) for name, x in module._buffers.items() if x is not None]
+
+
+def _recordings(
+    module: torch.nn.Module, example: Sequence[torch.Tensor], mode: Mode | None
+) -> tuple[Aligned, frozenset[str]]:
+    """What the module computes, and the layers whose weights other calls read too."""
+    n = len(example[0])
+    sizes = _BATCHES
+    not_layers: frozenset[str] = frozenset()
+    while True:
+        try:
+            runs = [
+                (size, _recorded(module, _batch(example, size), mode == "train", not_layers))
+                for size in sizes
+            ]
+            training = None
+            if mode is None:
+                training = _recorded(module, _batch(example, sizes[0]), True, not_layers)
+        except RuntimeError as error:
+            if sizes == _BATCHES and n > 1:
+                sizes = (n, 2 * n, 3 * n)
+                continue
+            text = str(error).splitlines()[0]
+            shapes = [tuple(x.shape) for x in example]
+            raise ConversionError(
+                f"from_torch: the module must run on the example, got shapes={shapes}: {text}"
+            ) from error
+        shared = _shared_layers(module, runs[0][1].calls) - not_layers
+        if not shared:
+            return align(runs, training), not_layers
+        not_layers |= shared
+
+
+def _recorded(
+    module: torch.nn.Module, inputs: Any, training: bool, not_layers: frozenset[str]
+) -> Recording:
+    module.train(training)
+    return record(module, inputs, not_layers)
+
+
+def _batch(example: Sequence[torch.Tensor], size: int) -> tuple[torch.Tensor, ...]:
+    """The example with `size` rows; an input with another number of rows stays."""
+    n = len(example[0])
+    rows = torch.arange(size) % n
+    return tuple(x[rows].clone() if len(x) == n else x.clone() for x in example)
+
+
+def _shared_layers(module: torch.nn.Module, calls: Sequence[Call]) -> frozenset[str]:
+    """Layers with a parameter that another layer holds, or that a function reads."""
+    called = {call.layer for call in calls if call.layer is not None}
+    holders: dict[int, set[str]] = {}
+    for name in called:
+        for x in module.get_submodule(name).parameters():
+            holders.setdefault(id(x), set()).add(name)
+    shared = {name for names in holders.values() if len(names) > 1 for name in names}
+    read: set[str] = set()
+
+    def note(x: Any) -> None:
+        if isinstance(x, State):
+            read.add(x.name)
+
+    for call in calls:
+        map_leaves(note, (call.args, call.kwargs))
+    state = dict(module.named_parameters(remove_duplicate=False))
+    for name in read & state.keys():
+        shared |= holders.get(id(state[name]), set())
+    return frozenset(shared)
+
+
+def _needs_its_size(
+    module: torch.nn.Module,
+    example: Sequence[torch.Tensor],
+    aligned: Aligned,
+    mode: Mode | None,
+    not_layers: frozenset[str],
+) -> bool:
+    """Whether images of another size would need another program."""
+    if len(example) != 1 or example[0].ndim != 4:
+        return True
+    other = torch.nn.functional.interpolate(
+        example[0][:1].float(), scale_factor=1.5
+    ).to(example[0].dtype)
+    try:
+        run = _recorded(module, _batch((other,), _BATCHES[0]), mode == "train", not_layers)
+    except Exception:  # whatever a module says to a size that it does not take
+        return True
+    return not aligned.same_but_for_sizes(run)
+
+
+def _program(
+    module: torch.nn.Module, example: Sequence[torch.Tensor], aligned: Aligned, fixed_size: bool
+) -> Program:
+    graph = Graph(aligned, len(example), module.state_dict(keep_vars=True))
+    shapes = []
+    for i, (ref, x) in enumerate(zip(aligned.inputs, example, strict=True)):
+        meta = aligned.metas[ref.number]
+        order = _input_order(aligned, ref, x.ndim)
+        graph.values[ref.number] = Value(Var(i), meta.sizes, order, meta.dtype)
+        shapes.append(tuple(x.shape[axis] for axis in order))
+    _lower_all(graph, aligned)
+    output = resolved_output(graph, aligned.output)
+    statements = _used(graph.statements, output)
+    called = {s.layer for s in statements if s.layer is not None}
+    layers = {
+        name: Layer((layer_class(m) or nn.BatchNorm2d).__name__, layer_settings(m))
+        for name, m in module.named_modules()
+        if name in called
+    }
+    params, buffers, tied = _loose_state(module, called)
+    return Program(
+        type(module).__name__,
+        tuple(statements),
+        layers,
+        params,
+        buffers,
+        output,
+        len(example),
+        tuple(shapes),
+        fixed_size,
+        tied,
+        {name: type(m).__name__ for name, m in module.named_modules()},
+        graph.layout_changes,
+    )
+
+
+
+def _lower_all(graph: Graph, aligned: Aligned) -> None:
+    """Adds every call to the graph; one error lists all that have no rule."""
+    unknown: dict[str, str] = {}
+    for call in aligned.calls:
+        numbers = list(call.shapes)
+        if numbers and all(number in aligned.values for number in numbers):
+            continue  # a constant
+        try:
+            lower(graph, call)
+        except KeyError:
+            unknown.setdefault(call.name, call.line)
+            for number in numbers:
+                meta = aligned.metas[number]
+                order = identity(len(meta.sizes))
+                graph.values[number] = Value(Var(-1), meta.sizes, order, meta.dtype)
+    if unknown:
+        lines = "".join(f"\n  {name}: {line}" for name, line in unknown.items())
+        raise ConversionError(
+            f"from_torch: every call must have a rule, got {len(unknown)} without one; register "
+            f"them with @jaxcnn.interop.rule(torch.some_function):{lines}"
+        )
+
+
+def _input_order(aligned: Aligned, ref: Any, ndim: int) -> tuple[int, ...]:
+    """Images are channels-last; three axes are if the first call that takes them says so."""
+    if ndim != 3:
+        return channels_last(ndim) if ndim in (4, 5) else identity(ndim)
+    for call in aligned.calls:
+        if any(x == ref for x in call.args):
+            of_sequences = call.name.lower().endswith("1d")
+            return channels_last(3) if of_sequences else identity(3)
+    return identity(3)
+
+
+def _used(statements: Sequence[Any], output: Any) -> list[Any]:
+    """The statements whose results are used, directly or not."""
+    needed = set(variables_in(output))
+    kept = []
+    for statement in reversed(statements):
+        # A layer may write its running statistics, whoever reads its output.
+        if statement.layer is not None or needed.intersection(statement.outputs):
+            kept.append(statement)
+            needed.update(variables_in((statement.args, dict(statement.kwargs))))
+    return kept[::-1]
+
+
+def _loose_state(
+    module: torch.nn.Module, called: set[str]
+) -> tuple[dict[str, Leaf], dict[str, Leaf], dict[str, str]]:
+    """Parameters and buffers that no called layer holds, and further names of the same ones."""
+    state = module.state_dict(keep_vars=True)
+    parameters = {id(x) for x in module.parameters()}
+    first: dict[int, str] = {}
+    params, buffers, tied = {}, {}, {}
+    for name, x in state.items():
+        if id(x) in first:
+            tied[name] = first[id(x)]
+            continue
+        first[id(x)] = name
+        if _holder(name, called) is None:
+            (params if id(x) in parameters else buffers)[name] = _leaf(x, id(x) in parameters)
+    return params, buffers, tied
+
+
+def _holder(name: str, called: set[str]) -> str | None:
+    """The called layer that holds a parameter or buffer."""
+    parts = name.split(".")
+    prefixes = (".".join(parts[:i]) for i in range(len(parts) - 1, -1, -1))
+    return next((prefix for prefix in prefixes if prefix in called), None)
+
+
+def _leaf(x: torch.Tensor, is_parameter: bool) -> Leaf:
+    x = x.detach()
+    dtype = str(x.dtype).removeprefix("torch.")
+    if not is_parameter or not x.is_floating_point():
+        return Leaf(tuple(x.shape), dtype, value=_array(x))
+    spread = x.double().std().item() if x.numel() > 1 else 0.0
+    mean = x.double().mean().item() if x.numel() else 0.0
+    return Leaf(tuple(x.shape), dtype, mean, spread)
+
+
+def _array(x: torch.Tensor) -> np.ndarray:
+    x = x.detach().cpu()
+    if x.dtype == torch.bfloat16:
+        return np.asarray(x.float().numpy(), jnp.bfloat16)
+    return np.array(x.numpy())
+
+
+def _variables(module: torch.nn.Module, program: Program) -> dict[str, Any]:
+    parameters = {id(x) for x in module.parameters()}
+    variables: dict[str, Any] = {"params": {}, "batch_stats": {}}
+    for name, x in module.state_dict(keep_vars=True).items():
+        if name in program.tied:
+            continue
+        tree = variables["params" if id(x) in parameters else "batch_stats"]
+        holder = _holder(name, set(program.layers))
+        path = [name]
+        if holder is not None:
+            path = [holder, *name.removeprefix(f"{holder}.").split(".")]
+        for part in path[:-1]:
+            tree = tree.setdefault(part, {})
+        tree[path[-1]] = jnp.asarray(_array(x))
+    return {name: tree for name, tree in variables.items() if tree or name == "params"}
+
+

@@ -1,0 +1,392 @@
+"""Runs a PyTorch module once and writes down what it computes.
+
+The module runs as it is, on real tensors, so that every condition on a shape is decided by Python
+itself. A torch function mode sees each call of PyTorch; a layer of `torch.nn` is one call.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import linecache
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from jaxcnn.interop.convert.errors import ConversionError
+from jaxcnn.interop.convert.layers import is_layer, is_norm_with_activation
+
+_TORCH = str(Path(torch.__file__).parent)
+# Read from a tensor without looking at its values.
+_METADATA = {
+    *("size", "dim", "ndimension", "numel", "nelement", "stride", "is_contiguous", "get_device"),
+    *("is_floating_point", "is_complex", "is_signed", "is_same_size", "is_tensor", "__len__"),
+    *("element_size", "storage_offset", "data_ptr", "type", "result_type", "__hash__", "_assert"),
+    *("can_cast", "broadcast_shapes", "__repr__", "__format__", "requires_grad_", "is_nested"),
+    *("untyped_storage", "register_hook", "is_inference", "is_pinned", "is_shared", "__dir__"),
+}
+_RANDOM = ("rand", "bernoulli", "normal", "uniform", "multinomial", "poisson", "exponential")
+
+
+@dataclasses.dataclass(frozen=True)
+class Ref:
+    """A tensor that the module computed, by its number, or was given (see `Recording.inputs`)."""
+
+    number: int
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """A parameter or buffer, by its first name."""
+
+    name: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Constant:
+    """A tensor that depends on neither inputs nor state."""
+
+    value: torch.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """What is known of a computed tensor beside its values."""
+
+    sizes: tuple[int, ...]
+    dtype: torch.dtype
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """One call of a torch function or of a layer.
+
+    Attributes:
+      function: The torch function; of a layer the module itself.
+      layer: The layer's name in the module; None for a function.
+      args: What it was called with; Ref, State and Constant stand for tensors.
+      kwargs: The same by name.
+      out: What it returned, with a Ref for each tensor.
+      shapes: {number of a returned Ref: its shape}.
+      scope: Names of the modules that were running, outermost first, each with the number of
+        its call.
+      line: Where in the model's source it was called, "file:line: text".
+      constant: Whether no input and no state went in.
+    """
+
+    function: Any
+    layer: str | None
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    out: Any
+    shapes: dict[int, Shape]
+    scope: tuple[tuple[str, int], ...]
+    line: str
+    constant: bool
+
+    @property
+    def name(self) -> str:
+        """The layer's class, or the torch function's name."""
+        if self.layer is not None:
+            return type(self.function).__name__
+        return function_name(self.function)
+
+
+@dataclasses.dataclass
+class Recording:
+    """What a module computed of its inputs.
+
+    Attributes:
+      calls: The calls, in order.
+      inputs: A Ref for each tensor of the inputs.
+      output: What the module returned, with a Ref, State or Constant for each tensor.
+      shapes: {number of a Ref: its shape}, inputs included.
+      values: {number of a Ref that only constants went into: its value}.
+    """
+
+    calls: list[Call]
+    inputs: list[Ref]
+    output: Any
+    shapes: dict[int, Shape]
+    values: dict[int, torch.Tensor]
+
+
+def function_name(function: Any) -> str:
+    """The name of a torch function or method; of a property, the property's.
+
+    Example:
+      >>> function_name(torch.Tensor.mean), function_name(torch.Tensor.T.__get__)
+      ('mean', 'T')
+    """
+    name = getattr(function, "__name__", type(function).__name__)
+    return function.__self__.__name__ if name in ("__get__", "__set__") else name
+
+
+def record(
+    module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], not_layers: frozenset[str]
+) -> Recording:
+    """Runs `module` on `inputs` and returns what it computed.
+
+    Args:
+      module: The module.
+      inputs: What it takes.
+      not_layers: Names of layers whose functions are recorded instead of the layer.
+
+    Raises:
+      ConversionError: If what the module does depends on the values of tensors, or it writes into
+        its own state, or into memory that another tensor shares and is read later.
+    """
+    recorder = _Recorder(module, inputs, not_layers)
+    with torch.no_grad(), recorder.layers(), recorder:
+        output = module(*inputs)
+    return Recording(
+        recorder.calls,
+        recorder.given,
+        recorder.described(output),
+        recorder.shapes,
+        recorder.values,
+    )
+
+
+def map_tensors(function: Callable[[torch.Tensor], Any], tree: Any) -> Any:
+    """`tree` with `function(x)` in place of each tensor x in its lists, tuples, dicts and slices.
+
+    Named tuples become tuples, and mappings dicts.
+    """
+    if isinstance(tree, torch.Tensor):
+        return function(tree)
+    if isinstance(tree, torch.Size):
+        return tuple(tree)
+    if isinstance(tree, tuple):
+        return tuple(map_tensors(function, x) for x in tree)
+    if isinstance(tree, list):
+        return [map_tensors(function, x) for x in tree]
+    if isinstance(tree, slice):
+        return slice(*(map_tensors(function, x) for x in (tree.start, tree.stop, tree.step)))
+    if hasattr(tree, "items") and hasattr(tree, "keys"):
+        return {key: map_tensors(function, x) for key, x in tree.items()}
+    return tree
+
+
+def _tensors(tree: Any) -> list[torch.Tensor]:
+    found: list[torch.Tensor] = []
+    map_tensors(found.append, tree)
+    return found
+
+
+class _Recorder(TorchFunctionMode):
+    """Sees each call of PyTorch while the module runs."""
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        inputs: tuple[torch.Tensor, ...],
+        not_layers: frozenset[str],
+    ) -> None:
+        super().__init__()
+        self.not_layers = not_layers
+        self.calls: list[Call] = []
+        self.shapes: dict[int, Shape] = {}
+        self.values: dict[int, torch.Tensor] = {}
+        self.names: dict[int, Ref] = {}  # by the tensor's id
+        self.kept: list[torch.Tensor] = []  # no id is given twice
+        self.stale: dict[int, str] = {}  # by the tensor's id, where it was changed from
+        self.dynamic: set[int] = set()  # numbers of what depends on inputs or state
+        self.state = _state_names(module)
+        self.modules = {id(m): name for name, m in module.named_modules()}
+        self.scope: list[tuple[str, int]] = []
+        self.entered = 0
+        self.inside_layer = 0
+        self.given = [self._name(x, dynamic=True) for x in inputs]
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if self.inside_layer:
+            return func(*args, **kwargs)
+        return self._call(func, None, lambda: func(*args, **kwargs), args, kwargs)
+
+    @contextlib.contextmanager
+    def layers(self) -> Iterator[None]:
+        """Makes each layer one call, for as long as the context lasts."""
+        original = torch.nn.Module.__call__
+
+        def call(module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
+            name = self.modules.get(id(module))
+            if self.inside_layer or name is None:
+                return original(module, *args, **kwargs)
+            if name not in self.not_layers and is_layer(module):
+                run = lambda: self._inside(original, module, *args, **kwargs)
+                return self._call(module, name, run, args, kwargs)
+            self.entered += 1
+            self.scope.append((name, self.entered))
+            try:
+                if name not in self.not_layers and is_norm_with_activation(module):
+                    run = lambda: self._inside(
+                        torch.nn.BatchNorm2d.forward, module, *args, **kwargs
+                    )
+                    x = self._call(module, name, run, args, kwargs)
+                    return module.act(module.drop(x))
+                return original(module, *args, **kwargs)
+            finally:
+                self.scope.pop()
+
+        torch.nn.Module.__call__ = call
+        try:
+            yield
+        finally:
+            torch.nn.Module.__call__ = original
+
+    def described(self, tree: Any) -> Any:
+        """`tree` with a Ref, State or Constant in place of each tensor."""
+        return map_tensors(self._describe, tree)
+
+    def _inside(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self.inside_layer += 1
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self.inside_layer -= 1
+
+    def _call(
+        self,
+        function: Any,
+        layer: str | None,
+        run: Callable[[], Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        name, inputs = function_name(function), _tensors((args, kwargs))
+        property_read = getattr(function, "__name__", "") == "__get__"
+        described = None
+        if not property_read and name not in _METADATA:
+            # Before the call, which may change its arguments.
+            described = tuple(self.described(list(args))), self.described(kwargs)
+        versions = [x._version for x in inputs]
+        out = run()
+        returned = _tensors(out)
+        mutated = [x for x, v in zip(inputs, versions, strict=True) if x._version != v]
+        if not returned and not mutated:
+            values_matter = not property_read and name not in _METADATA
+            if values_matter and any(self._is_dynamic(x) for x in inputs):
+                self._refuse_values(name)
+            return out
+        if described is None:
+            described = tuple(self.described(list(args))), self.described(kwargs)
+        self._write(function, layer, described, inputs, out, mutated)
+        return out
+
+    def _write(
+        self,
+        function: Any,
+        layer: str | None,
+        described: tuple[Any, Any],
+        inputs: list[torch.Tensor],
+        out: Any,
+        mutated: list[torch.Tensor],
+    ) -> None:
+        line = _model_line()
+        name = function_name(function)
+        for x in mutated:
+            if id(x) in self.state:
+                raise ConversionError(
+                    f"from_torch: the module must not write into its own state outside of a layer,"
+                    f" got {name} on {self.state[id(x)]!r} at {line}."
+                )
+            self._mark_stale(x, line)
+        dynamic = any(self._is_dynamic(x) for x in inputs) or layer is not None
+        constant = not dynamic and not any(word in name for word in _RANDOM)
+        # What changes its argument and returns nothing, such as x[i] = y, returns the argument.
+        result = out if _tensors(out) else mutated[0]
+        refs = map_tensors(lambda x: self._name(x, dynamic=not constant), result)
+        numbers = [ref.number for ref in _refs(refs)]
+        if constant:
+            for x, number in zip(_tensors(result), numbers, strict=True):
+                self.values[number] = x.clone()
+        for x in mutated:
+            if not any(x is y for y in _tensors(result)):
+                self.names[id(x)] = Ref(numbers[0])
+        args, kwargs = described
+        shapes = {number: self.shapes[number] for number in numbers}
+        call = Call(
+            function, layer, args, kwargs, refs, shapes, tuple(self.scope), line, constant
+        )
+        self.calls.append(call)
+
+    def _name(self, x: torch.Tensor, dynamic: bool) -> Ref:
+        ref = Ref(len(self.shapes))
+        self.names[id(x)] = ref
+        self.stale.pop(id(x), None)
+        self.kept.append(x)
+        self.shapes[ref.number] = Shape(tuple(x.shape), x.dtype)
+        if dynamic:
+            self.dynamic.add(ref.number)
+        return ref
+
+    def _describe(self, x: torch.Tensor) -> Any:
+        if id(x) in self.stale:
+            raise ConversionError(
+                f"from_torch: a tensor must not be read after its memory was changed through "
+                f"another one, got a change at {self.stale[id(x)]}, read at {_model_line()}; copy "
+                f"it first."
+            )
+        if id(x) in self.names:
+            return self.names[id(x)]
+        if id(x) in self.state:
+            return State(self.state[id(x)])
+        self.kept.append(x)
+        return Constant(x.detach().clone())
+
+    def _is_dynamic(self, x: torch.Tensor) -> bool:
+        ref = self.names.get(id(x))
+        return ref.number in self.dynamic if ref is not None else id(x) in self.state
+
+    def _mark_stale(self, changed: torch.Tensor, line: str) -> None:
+        memory = changed.untyped_storage().data_ptr()
+        for x in self.kept:
+            if x is not changed and id(x) in self.names:
+                if x.untyped_storage().data_ptr() == memory:
+                    self.stale[id(x)] = line
+
+    def _refuse_values(self, name: str) -> None:
+        raise ConversionError(
+            f"from_torch: what the module does must not depend on the values of tensors, got "
+            f"{name} at {_model_line()}; write it with torch.where."
+        )
+
+
+def _refs(tree: Any) -> list[Ref]:
+    if isinstance(tree, Ref):
+        return [tree]
+    if isinstance(tree, dict):
+        return [ref for x in tree.values() for ref in _refs(x)]
+    return [ref for x in tree for ref in _refs(x)] if isinstance(tree, list | tuple) else []
+
+
+def _state_names(module: torch.nn.Module) -> dict[int, str]:
+    """{id: first name} of parameters and of buffers that a state_dict holds."""
+    names: dict[int, str] = {}
+    kept = module.state_dict(keep_vars=True)
+    for name, x in kept.items():
+        if isinstance(x, torch.Tensor):
+            names.setdefault(id(x), name)
+    return names
+
+
+def _model_line() -> str:
+    """Where the model's own code is, outside of torch and of this package."""
+    frame = sys._getframe(1)
+    here = str(Path(__file__).parent)
+    while frame.f_back is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith((_TORCH, here)):
+            break
+        frame = frame.f_back
+    name, number = frame.f_code.co_filename, frame.f_lineno
+    text = linecache.getline(name, number).strip()
+    return f"{Path(name).name}:{number}: {text}"

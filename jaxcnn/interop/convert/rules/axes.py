@@ -1,0 +1,157 @@
+"""Functions that join, part or reorder along an axis."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from jaxcnn.interop.convert.lower import Graph, Value, lowers
+from jaxcnn.interop.convert.program import Batch
+from jaxcnn.interop.convert.rules.reductions import removed
+from jaxcnn.interop.convert.rules.shapes import inserted
+
+
+@lowers("cat", "concat", "concatenate")
+def lower_cat(g: Graph, tensors: Sequence[Value], dim: int = 0, *, axis: int | None = None) -> Value:
+    # PyTorch leaves out empty vectors, whatever the shape of the others.
+    tensors = [x for x in tensors if x.sizes != (0,)] or list(tensors)
+    dim = dim if axis is None else axis
+    _, joined = g.aligned(tensors)
+    var = g.emit("jnp.concatenate", joined, axis=joined[0].axis(dim))
+    return g.like(joined[0], var)
+
+
+@lowers("stack")
+def lower_stack(g: Graph, tensors: Sequence[Value], dim: int = 0) -> Value:
+    longer = [inserted(g, x, dim % (x.ndim + 1)) for x in tensors]
+    return lower_cat(g, longer, dim % (tensors[0].ndim + 1))
+
+
+@lowers("split", "tensor_split", "split_with_sizes")
+def lower_split(g: Graph, tensor: Value, split_size: Any, dim: int = 0) -> list[Value]:
+    size = tensor.sizes[dim % tensor.ndim]
+    if isinstance(split_size, int | Batch):
+        parts = len(g.out)
+        if isinstance(size, Batch) or isinstance(split_size, Batch):
+            return _split(g, tensor, parts, dim)
+        split_size = [split_size] * parts
+    bounds = list(itertools.accumulate(split_size))[:-1]
+    return _split(g, tensor, len(split_size) if len(set(split_size)) == 1 and sum(split_size) == size else bounds, dim)
+
+
+@lowers("chunk")
+def lower_chunk(g: Graph, input: Value, chunks: int, dim: int = 0) -> list[Value]:
+    del chunks
+    sizes = [meta.sizes[dim % input.ndim] for meta in g.out]
+    if len(set(sizes)) == 1:
+        return _split(g, input, len(sizes), dim)
+    return _split(g, input, list(itertools.accumulate(sizes))[:-1], dim)
+
+
+@lowers("unbind")
+def lower_unbind(g: Graph, input: Value, dim: int = 0) -> list[Value]:
+    dim = dim % input.ndim
+    order = removed(input.order, (dim,))
+    axis = input.axis(dim)
+    parts = []
+    for i in range(len(g.out)):
+        index = (slice(None),) * axis + (i,)
+        var = g.emit("operator.getitem", input, index if axis else i)
+        parts.append(dataclasses.replace(input, var=var, order=order))
+    return parts
+
+
+def _split(g: Graph, x: Value, where: Any, dim: int) -> list[Value]:
+    if len(g.out) == 1:
+        return [x]
+    parts = g.emit_several(len(g.out), "jnp.split", x, where, axis=x.axis(dim))
+    return [g.like(x, part) for part in parts]
+
+
+@lowers("flip")
+def lower_flip(g: Graph, input: Value, *dims: Any) -> Value:
+    return g.like(input, g.emit("jnp.flip", input, axis=tuple(input.axis(d) for d in _flat(dims))))
+
+
+@lowers("roll")
+def lower_roll(g: Graph, input: Value, shifts: Any, dims: Any = None) -> Value:
+    if dims is None or dims == ():
+        x = g.plain(input)
+        return g.like(x, g.emit("jnp.roll", x, shifts))
+    axes = tuple(input.axis(d) for d in _flat((dims,)))
+    return g.like(input, g.emit("jnp.roll", input, _flat((shifts,)), axis=axes))
+
+
+@lowers("repeat_interleave")
+def lower_repeat_interleave(
+    g: Graph, input: Value, repeats: Any, dim: int | None = None, *, output_size: Any = None
+) -> Value:
+    del output_size
+    x = g.plain(input) if dim is None else input
+    axis = None if dim is None else x.axis(dim)
+    if dim is None:
+        var = g.emit("jnp.repeat", x, repeats)
+        return dataclasses.replace(x, var=var, order=(0,))
+    return g.like(x, g.emit("jnp.repeat", x, repeats, axis=axis))
+
+
+@lowers("index_select")
+def lower_index_select(g: Graph, input: Value, dim: int, index: Value) -> Value:
+    return g.like(input, g.emit("jnp.take", input, index, axis=input.axis(dim)))
+
+
+@lowers("gather")
+def lower_gather(g: Graph, input: Value, dim: int, index: Value) -> Value:
+    x, index = g.plain(input), g.plain(index)
+    return g.like(x, g.emit("jnp.take_along_axis", x, index, axis=dim % x.ndim))
+
+
+@lowers("topk")
+def lower_topk(g: Graph, input: Value, k: int, dim: int = -1, *_: Any, **__: Any) -> Any:
+    x = g.plain(input)
+    if dim % x.ndim != x.ndim - 1:
+        raise KeyError("topk")
+    return g.emit_several(2, "jax.lax.top_k", x, k)
+
+
+@lowers("narrow")
+def lower_narrow(g: Graph, input: Value, dim: int, start: int, length: int) -> Value:
+    index = (slice(None),) * input.axis(dim) + (slice(start, start + length),)
+    return g.like(input, g.emit("operator.getitem", input, index))
+
+
+@lowers("select")
+def lower_select(g: Graph, input: Value, dim: int, index: int) -> Value:
+    dim = dim % input.ndim
+    where = (slice(None),) * input.axis(dim) + (index,)
+    var = g.emit("operator.getitem", input, where)
+    return dataclasses.replace(input, var=var, order=removed(input.order, (dim,)))
+
+
+@lowers("meshgrid")
+def lower_meshgrid(g: Graph, *tensors: Any, indexing: str = "ij") -> Any:
+    vectors = [g.plain(x) for x in _flat(tensors)]
+    return g.emit_several(len(vectors), "jnp.meshgrid", *vectors, indexing=indexing)
+
+
+@lowers("unfold")
+def lower_unfold(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Any:
+    """Two functions of one name: F.unfold of images, and Tensor.unfold along an axis."""
+    if len(g.out[0].sizes) == input.ndim + 1:
+        x = g.plain(input)
+        dim, size, step = (*args, *kwargs.values())
+        return g.emit("tensor.unfold", x, dim % x.ndim, size, step)
+    x = g.image(input)
+    columns = g.emit("F.unfold", x, *args, **kwargs)
+    return dataclasses.replace(x, var=columns, order=(0, 2, 1))
+
+
+def _flat(arguments: Sequence[Any]) -> tuple[Any, ...]:
+    """(1, 2) of `f(1, 2)` and of `f((1, 2))`."""
+    return tuple(
+        y for x in arguments for y in (x if isinstance(x, list | tuple) else (x,))
+    )
+
+

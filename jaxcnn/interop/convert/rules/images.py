@@ -1,0 +1,134 @@
+"""Functions of images: channels-last here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jaxcnn.interop.convert.lower import Graph, Value, channels_last, lowers
+from jaxcnn.interop.convert.program import Train
+
+_OF_ONE_IMAGE = (
+    *("avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool1d", "lp_pool2d", "lp_pool3d"),
+    *("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d"),
+    *("max_pool1d", "max_pool2d", "max_pool3d"),
+    *("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d"),
+    *("interpolate", "upsample", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle"),
+    *("local_response_norm", "fold"),
+)
+_OF_IMAGE_AND_WEIGHT = (
+    *("conv1d", "conv2d", "conv3d"),
+    *("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+)
+
+
+def of_images(g: Graph, target: str, *args: Any, **kwargs: Any) -> Any:
+    """A function whose result is an image, or several."""
+    if len(g.out) == 1:
+        return _image(g, g.emit(target, *args, **kwargs), 0)
+    parts = g.emit_several(len(g.out), target, *args, **kwargs)
+    return [_image(g, part, i) for i, part in enumerate(parts)]
+
+
+def _image(g: Graph, var: Any, i: int) -> Value:
+    meta = g.out[i]
+    return Value(var, meta.sizes, channels_last(len(meta.sizes)), meta.dtype)
+
+
+def _register_image(name: str) -> None:
+    # Functions that may return indices too have their own names in PyTorch's internals.
+    @lowers(name, f"_{name}", f"{name}_with_indices")
+    def lower(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Any:
+        return of_images(g, f"F.{name}", g.image(input), *args, **kwargs)
+
+
+def _register_image_and_weight(name: str) -> None:
+    @lowers(name)
+    def lower(g: Graph, input: Value, weight: Value, *args: Any, **kwargs: Any) -> Any:
+        return of_images(g, f"F.{name}", g.image(input), g.plain(weight), *args, **kwargs)
+
+
+for _name in _OF_ONE_IMAGE:
+    _register_image(_name)
+for _name in _OF_IMAGE_AND_WEIGHT:
+    _register_image_and_weight(_name)
+
+
+@lowers("group_norm")
+def lower_group_norm(
+    g: Graph, input: Value, num_groups: int, weight: Any = None, bias: Any = None,
+    eps: float = 1e-5, *_: Any,
+) -> Value:
+    return of_images(g, "F.group_norm", g.image(input), num_groups, weight, bias, eps)
+
+
+@lowers("batch_norm")
+def lower_batch_norm(
+    g: Graph, input: Value, running_mean: Any = None, running_var: Any = None, weight: Any = None,
+    bias: Any = None, training: Any = False, momentum: float = 0.1, eps: float = 1e-5, *_: Any,
+) -> Value:
+    if running_mean is not None and isinstance(training, Train) or training is True:
+        if running_mean is not None:
+            raise KeyError("batch_norm")
+        return of_images(
+            g, "F.batch_norm", g.image(input), None, None, weight, bias, training=True, eps=eps
+        )
+    return of_images(
+        g, "F.batch_norm", g.image(input), running_mean, running_var, weight, bias, eps=eps
+    )
+
+
+@lowers("instance_norm")
+def lower_instance_norm(
+    g: Graph, input: Value, running_mean: Any = None, running_var: Any = None, weight: Any = None,
+    bias: Any = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5, *_: Any,
+) -> Value:
+    if running_mean is not None or not use_input_stats:
+        raise KeyError("instance_norm")
+    return of_images(g, "F.instance_norm", g.image(input), weight=weight, bias=bias, eps=eps)
+
+
+@lowers("prelu")
+def lower_prelu(g: Graph, input: Value, weight: Value) -> Value:
+    return of_images(g, "F.prelu", g.image(input), weight)
+
+
+@lowers("grid_sample", "grid_sampler")
+def lower_grid_sample(g: Graph, input: Value, grid: Value, *args: Any, **kwargs: Any) -> Value:
+    return of_images(g, "F.grid_sample", g.image(input), g.plain(grid), *args, **kwargs)
+
+
+@lowers("affine_grid")
+def lower_affine_grid(g: Graph, theta: Value, size: Any, align_corners: Any = None) -> Any:
+    n, c, *spatial = size
+    return g.emit("F.affine_grid", theta, (n, *spatial, c), align_corners)
+
+
+@lowers("dropout1d", "dropout2d", "dropout3d")
+def lower_dropout_channels(
+    g: Graph, input: Value, p: float = 0.5, training: Any = True, inplace: bool = False
+) -> Value:
+    if training is False or p == 0:
+        return input
+    raise KeyError("dropout2d")
+
+
+@lowers("pad", "constant_pad_nd")
+def lower_pad(g: Graph, input: Value, pad: Any, mode: str = "constant", value: Any = None) -> Value:
+    if not any(pad):
+        return input
+    order = input.order
+    pairs = len(pad) // 2
+    if order == channels_last(input.ndim) and input.ndim > 2 and pairs <= input.ndim - 2:
+        options = {"value": value} if value else {}
+        return g.like(input, g.emit("F.pad", input, tuple(pad), mode, **options))
+    if mode != "constant":
+        x = g.image(input)
+        return g.like(x, g.emit("F.pad", x, tuple(pad), mode))
+    widths = [(0, 0)] * input.ndim
+    for i in range(pairs):
+        widths[input.axis(-1 - i)] = (pad[2 * i], pad[2 * i + 1])
+    options = {"constant_values": value} if value else {}
+    if min(pad) >= 0:
+        return g.like(input, g.emit("jnp.pad", input, tuple(widths), **options))
+    config = tuple((low, high, 0) for low, high in widths)
+    return g.like(input, g.emit("tensor.pad", input, config, value or 0.0))

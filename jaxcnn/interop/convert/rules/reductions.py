@@ -1,0 +1,203 @@
+"""Functions that make one entry of many along some axes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from jaxcnn.interop.convert.lower import Graph, Value, lowers
+from jaxcnn.interop.convert.rules.elementwise import jax_dtype
+
+_SIMPLE = {
+    "mean": "jnp.mean",
+    "sum": "jnp.sum",
+    "amax": "jnp.max",
+    "amin": "jnp.min",
+    "prod": "jnp.prod",
+    "all": "jnp.all",
+    "any": "jnp.any",
+    "logsumexp": "jax.scipy.special.logsumexp",
+    "nansum": "jnp.nansum",
+}
+Dims = int | Sequence[int] | None
+
+
+def _register(name: str, target: str) -> None:
+    @lowers(name)
+    def lower(
+        g: Graph,
+        input: Value,
+        dim: Dims = None,
+        keepdim: bool = False,
+        *,
+        dtype: Any = None,
+        axis: Dims = None,
+    ) -> Value:
+        options = {} if dtype is None else {"dtype": jax_dtype(dtype)}
+        dim = dim if axis is None else axis
+        return reduced(g, target, input, dim, keepdim, **options)
+
+
+for _name, _target in _SIMPLE.items():
+    _register(_name, _target)
+
+
+def reduced(
+    g: Graph, target: str, x: Value, dim: Dims = None, keepdim: bool = False, **options: Any
+) -> Value:
+    """A function of jnp over PyTorch's axes `dim`; None or () means all."""
+    dims = dims_of(x, dim)
+    axes = tuple(sorted(x.axis(d) for d in dims))
+    arguments: dict[str, Any] = {} if len(axes) == x.ndim else {"axis": axes[0] if len(axes) == 1 else axes}
+    if keepdim:
+        arguments["keepdims"] = True
+    var = g.emit(target, x, **arguments, **options)
+    return dataclasses.replace(x, var=var, order=x.order if keepdim else removed(x.order, dims))
+
+
+def dims_of(x: Value, dim: Dims) -> tuple[int, ...]:
+    """PyTorch's axes, counted from 0; None or () means all."""
+    if dim is None or (isinstance(dim, Sequence) and not dim):
+        return tuple(range(x.ndim))
+    dims = (dim,) if isinstance(dim, int) else dim
+    return tuple(d % max(x.ndim, 1) for d in dims)
+
+
+def removed(order: Sequence[int], dims: Sequence[int]) -> tuple[int, ...]:
+    """The order that is left without the tensor's axes `dims`.
+
+    Example:
+      >>> removed((0, 2, 3, 1), (2, 3)), removed((0, 2, 3, 1), (1,))
+      ((0, 1), (0, 1, 2))
+    """
+    left = [axis for axis in order if axis not in dims]
+    return tuple(sorted(left).index(axis) for axis in left)
+
+
+@lowers("var")
+def lower_var(
+    g: Graph,
+    input: Value,
+    dim: Any = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: int | None = None,
+) -> Value:
+    return _spread(g, "jnp.var", input, dim, unbiased, keepdim, correction)
+
+
+@lowers("std")
+def lower_std(
+    g: Graph,
+    input: Value,
+    dim: Any = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: int | None = None,
+) -> Value:
+    return _spread(g, "jnp.std", input, dim, unbiased, keepdim, correction)
+
+
+@lowers("var_mean")
+def lower_var_mean(
+    g: Graph,
+    input: Value,
+    dim: Any = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    *,
+    correction: int | None = None,
+) -> list[Value]:
+    spread = _spread(g, "jnp.var", input, dim, unbiased, keepdim, correction)
+    return [spread, reduced(g, "jnp.mean", input, dim, keepdim)]
+
+
+def _spread(
+    g: Graph, target: str, x: Value, dim: Any, unbiased: Any, keepdim: bool, correction: Any
+) -> Value:
+    if isinstance(dim, bool):  # var(unbiased)
+        dim, unbiased = None, dim
+    ddof = int(unbiased) if correction is None else correction
+    return reduced(g, target, x, dim, keepdim, **({"ddof": ddof} if ddof else {}))
+
+
+@lowers("norm", "linalg_vector_norm")
+def lower_norm(
+    g: Graph, input: Value, p: Any = 2, dim: Dims = None, keepdim: bool = False, dtype: Any = None
+) -> Value:
+    del dtype
+    if p in (2, "fro", None):
+        total = reduced(g, "jnp.sum", g.like(input, g.emit("jnp.square", input)), dim, keepdim)
+        return g.like(total, g.emit("jnp.sqrt", total))
+    size = g.like(input, g.emit("jnp.abs", input))
+    if p == float("inf"):
+        return reduced(g, "jnp.max", size, dim, keepdim)
+    total = reduced(g, "jnp.sum", g.like(size, g.emit("operator.pow", size, p)), dim, keepdim)
+    return g.like(total, g.emit("operator.pow", total, 1 / p))
+
+
+@lowers("normalize")
+def lower_normalize(
+    g: Graph, input: Value, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None
+) -> Value:
+    del out
+    return g.like(input, g.emit("F.normalize", input, p, input.axis(dim), eps))
+
+
+@lowers("max")
+def lower_max(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Any:
+    return _extreme(g, "max", input, *args, **kwargs)
+
+
+@lowers("min")
+def lower_min(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Any:
+    return _extreme(g, "min", input, *args, **kwargs)
+
+
+def _extreme(g: Graph, which: str, x: Value, dim: Any = None, keepdim: bool = False, **other: Any) -> Any:
+    dim = other.get("other", dim)
+    if isinstance(dim, Value):
+        from jaxcnn.interop.convert.rules.elementwise import binary
+
+        return binary(g, f"jnp.{which}imum", x, dim)
+    best = reduced(g, f"jnp.{which}", x, dim, keepdim)
+    if dim is None:
+        return best
+    return [best, reduced(g, f"jnp.arg{which}", x, dim, keepdim)]
+
+
+@lowers("argmax")
+def lower_argmax(g: Graph, input: Value, dim: int | None = None, keepdim: bool = False) -> Value:
+    x = input if dim is not None else g.plain(input)
+    return reduced(g, "jnp.argmax", x, dim, keepdim)
+
+
+@lowers("softmax")
+def lower_softmax(g: Graph, input: Value, dim: int, *_: Any, dtype: Any = None, **__: Any) -> Value:
+    return _along(g, "F.softmax", input, dim, dtype)
+
+
+@lowers("log_softmax")
+def lower_log_softmax(
+    g: Graph, input: Value, dim: int, *_: Any, dtype: Any = None, **__: Any
+) -> Value:
+    return _along(g, "F.log_softmax", input, dim, dtype)
+
+
+def _along(g: Graph, target: str, x: Value, dim: int, dtype: Any) -> Value:
+    if dtype is not None and dtype != x.dtype:
+        x = g.like(x, g.emit(".astype", x, jax_dtype(dtype)))
+    return g.like(x, g.emit(target, x, x.axis(dim)))
+
+
+@lowers("cumsum")
+def lower_cumsum(g: Graph, input: Value, dim: int) -> Value:
+    return g.like(input, g.emit("jnp.cumsum", input, axis=input.axis(dim)))
+
+
+@lowers("glu")
+def lower_glu(g: Graph, input: Value, dim: int = -1) -> Value:
+    return g.like(input, g.emit("F.glu", input, input.axis(dim)))
