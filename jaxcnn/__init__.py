@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         train,
     )
     from jaxcnn.interop import (
+        from_torch,
         read_state_dict,
         tied_names,
         to_state_dict,
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "data",
+    "from_torch",
     "functional",
     "init",
     "interop",
@@ -52,6 +54,7 @@ __all__ = [
 ]
 
 _FROM_INTEROP = {
+    "from_torch",
     "read_state_dict",
     "tied_names",
     "to_state_dict",

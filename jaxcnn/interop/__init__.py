@@ -1,5 +1,12 @@
-"""The bridge to PyTorch: names, files and printed trees. Torch itself is never imported."""
+"""The bridge to PyTorch: names, files, printed trees, and the conversion of modules.
 
+PyTorch itself is imported by `from_torch` and `rule` alone, when they are first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from jaxcnn.interop.converted import Converted
 from jaxcnn.interop.files import (
     Checkpoint,
     CheckpointError,
@@ -13,21 +20,36 @@ from jaxcnn.interop.match import Match, matching_models
 from jaxcnn.interop.state_dict import LoadReport, to_state_dict, to_variables
 from jaxcnn.interop.summary import tied_names, torch_repr
 
+if TYPE_CHECKING:
+    from jaxcnn.interop.convert import ConversionError, from_torch, rule
+
 __all__ = [
     "Checkpoint",
     "CheckpointError",
+    "ConversionError",
+    "Converted",
     "LayerRow",
     "LayerTable",
     "Limits",
     "LoadReport",
     "Match",
+    "from_torch",
     "layer_table",
     "matching_models",
     "read_checkpoint",
     "read_state_dict",
+    "rule",
     "tied_names",
     "to_state_dict",
     "to_variables",
     "torch_repr",
     "write_state_dict",
 ]
+
+_NEED_TORCH = ("ConversionError", "from_torch", "rule")
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEED_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("jaxcnn.interop.convert"), name)

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from jaxcnn.interop.convert.errors import ConversionError
-from jaxcnn.interop.convert.program import Batch, Either, Train
 from jaxcnn.interop.convert.record import Call, Constant, Recording, Ref
+from jaxcnn.interop.program import Batch, Either, Train
 
 Size = int | Batch
 # Their rules write the result's sizes, or whether an axis has length 1, into the program.
@@ -211,9 +211,7 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
     if isinstance(a, slice):
-        return isinstance(b, slice) and _same(
-            (a.start, a.stop, a.step), (b.start, b.stop, b.step)
-        )
+        return isinstance(b, slice) and _same((a.start, a.stop, a.step), (b.start, b.stop, b.step))
     return a is b or a == b
 
 

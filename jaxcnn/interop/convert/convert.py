@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
@@ -24,8 +25,9 @@ from jaxcnn.interop.convert.lower import (
     lower,
     resolved_output,
 )
-from jaxcnn.interop.convert.module import Converted
-from jaxcnn.interop.convert.program import (
+from jaxcnn.interop.convert.record import Call, Recording, State, record, shapes_alone
+from jaxcnn.interop.converted import Converted
+from jaxcnn.interop.program import (
     Layer,
     Leaf,
     Program,
@@ -33,7 +35,6 @@ from jaxcnn.interop.convert.program import (
     map_leaves,
     variables_in,
 )
-from jaxcnn.interop.convert.record import Call, Recording, State, record
 
 Mode = Literal["eval", "train"]
 # Batch sizes of the recordings. If the module takes none of them, multiples of the example's.
@@ -76,9 +77,10 @@ def from_torch(
       (2, 6, 6, 8)
     """
     _check_arguments(module, example_inputs, mode)
+    recorder = _Recordings(module, example_inputs, mode)
     with _left_as_it_is(module):
-        aligned, not_layers = _recordings(module, example_inputs, mode)
-        fixed_size = _needs_its_size(module, example_inputs, aligned, mode, not_layers)
+        aligned = recorder.aligned()
+        fixed_size = recorder.needs_its_size(aligned)
     program = _program(module, example_inputs, aligned, fixed_size)
     return Converted(program), _variables(module, program)
 
@@ -118,42 +120,59 @@ def _buffers(module: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
     return [(name, x) for name, x in module._buffers.items() if x is not None]
 
 
-def _recordings(
-    module: torch.nn.Module, example: Sequence[torch.Tensor], mode: Mode | None
-) -> tuple[Aligned, frozenset[str]]:
-    """What the module computes, and the layers whose weights other calls read too."""
-    n = len(example[0])
-    sizes = _BATCHES
-    not_layers: frozenset[str] = frozenset()
-    while True:
+class _Recordings:
+    """Runs the module with several batch sizes, in evaluation and in training."""
+
+    def __init__(
+        self, module: torch.nn.Module, example: Sequence[torch.Tensor], mode: Mode | None
+    ) -> None:
+        self.module, self.example, self.mode = module, example, mode
+        self.shapes_alone = shapes_alone()
+        # Layers whose weights other calls read too.
+        self.not_layers: frozenset[str] = frozenset()
+
+    def aligned(self) -> Aligned:
+        """What all of them have in common."""
+        n = len(self.example[0])
         try:
-            runs = [
-                (size, _recorded(module, _batch(example, size), mode == "train", not_layers))
-                for size in sizes
-            ]
-            training = None
-            if mode is None:
-                training = _recorded(module, _batch(example, sizes[0]), True, not_layers)
+            return self._aligned(_BATCHES)
         except RuntimeError as error:
-            if sizes == _BATCHES and n > 1:
-                sizes = (n, 2 * n, 3 * n)
-                continue
+            if n > 1:
+                with contextlib.suppress(RuntimeError):
+                    return self._aligned((n, 2 * n, 3 * n))
             text = str(error).splitlines()[0]
-            shapes = [tuple(x.shape) for x in example]
+            shapes = [tuple(x.shape) for x in self.example]
             raise ConversionError(
                 f"from_torch: the module must run on the example, got shapes={shapes}: {text}"
             ) from error
-        shared = _shared_layers(module, runs[0][1].calls) - not_layers
-        if not shared:
-            return align(runs, training), not_layers
-        not_layers |= shared
 
+    def needs_its_size(self, aligned: Aligned) -> bool:
+        """Whether images of another size would need another program."""
+        if len(self.example) != 1 or self.example[0].ndim != 4:
+            return True
+        n, c, h, w = self.example[0].shape
+        other = self.example[0].new_zeros(n, c, h + h // 2, w + w // 2)
+        try:
+            run = self._record((other,), _BATCHES[0], self.mode == "train")
+        except Exception:  # whatever a module says to a size that it does not take
+            return True
+        return not aligned.same_but_for_sizes(run)
 
-def _recorded(
-    module: torch.nn.Module, inputs: Any, training: bool, not_layers: frozenset[str]
-) -> Recording:
-    module.train(training)
-    return record(module, inputs, not_layers)
+    def _aligned(self, sizes: Sequence[int]) -> Aligned:
+        while True:
+            training = self.mode == "train"
+            runs = [(size, self._record(self.example, size, training)) for size in sizes]
+            shared = _shared_layers(self.module, runs[0][1].calls) - self.not_layers
+            if shared:
+                self.not_layers |= shared
+                continue
+            other = self._record(self.example, sizes[0], True) if self.mode is None else None
+            return align(runs, other)
+
+    def _record(self, example: Sequence[torch.Tensor], size: int, training: bool) -> Recording:
+        self.module.train(training)
+        inputs = tuple(map(self.shapes_alone, _batch(example, size)))
+        return record(self.module, inputs, self.not_layers)
 
 
 def _batch(example: Sequence[torch.Tensor], size: int) -> tuple[torch.Tensor, ...]:
@@ -183,26 +202,6 @@ def _shared_layers(module: torch.nn.Module, calls: Sequence[Call]) -> frozenset[
     for name in read & state.keys():
         shared |= holders.get(id(state[name]), set())
     return frozenset(shared)
-
-
-def _needs_its_size(
-    module: torch.nn.Module,
-    example: Sequence[torch.Tensor],
-    aligned: Aligned,
-    mode: Mode | None,
-    not_layers: frozenset[str],
-) -> bool:
-    """Whether images of another size would need another program."""
-    if len(example) != 1 or example[0].ndim != 4:
-        return True
-    other = torch.nn.functional.interpolate(
-        example[0][:1].float(), scale_factor=1.5
-    ).to(example[0].dtype)
-    try:
-        run = _recorded(module, _batch((other,), _BATCHES[0]), mode == "train", not_layers)
-    except Exception:  # whatever a module says to a size that it does not take
-        return True
-    return not aligned.same_but_for_sizes(run)
 
 
 def _program(
@@ -239,7 +238,6 @@ def _program(
         {name: type(m).__name__ for name, m in module.named_modules()},
         graph.layout_changes,
     )
-
 
 
 def _lower_all(graph: Graph, aligned: Aligned) -> None:
@@ -343,7 +341,5 @@ def _variables(module: torch.nn.Module, program: Program) -> dict[str, Any]:
             path = [holder, *name.removeprefix(f"{holder}.").split(".")]
         for part in path[:-1]:
             tree = tree.setdefault(part, {})
-        tree[path[-1]] = jnp.asarray(_array(x))
+        tree[path[-1]] = jax.device_put(_array(x))
     return {name: tree for name, tree in variables.items() if tree or name == "params"}
-
-

@@ -15,8 +15,8 @@ import torch
 
 from jaxcnn.interop.convert.align import Aligned, Meta, Size
 from jaxcnn.interop.convert.errors import ConversionError
-from jaxcnn.interop.convert.program import Array, Batch, Statement, Var, map_leaves
 from jaxcnn.interop.convert.record import Call, Constant, Ref, State
+from jaxcnn.interop.program import Array, Batch, Statement, Var, map_leaves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +66,7 @@ def channels_last(ndim: int) -> tuple[int, ...]:
 
 
 Rule = Callable[..., Any]
+Scope = tuple[tuple[str, int], ...]
 _RULES: dict[str, Rule] = {}
 _OWN_RULES: dict[Any, Callable[..., Any]] = {}
 
@@ -119,12 +120,12 @@ class Graph:
         self.metas = aligned.metas
         self.constants = aligned.values
         self.state = state
-        self.reads: dict[str, Value] = {}
+        self.reads: dict[tuple[str, Scope], Value] = {}
         self.layout_changes = 0
-        self.scope: tuple[tuple[str, int], ...] = ()
+        self.scope: Scope = ()
         self.out: list[Meta] = []
         self._next = inputs
-        self._moved: dict[tuple[int, tuple[int, ...]], Value] = {}
+        self._moved: dict[tuple[int, tuple[int, ...], Scope], Value] = {}
 
     def emit(self, target: str | Callable[..., Any], *args: Any, **kwargs: Any) -> Var:
         """Adds a call whose arguments may be Values."""
@@ -147,11 +148,12 @@ class Graph:
 
     def read(self, name: str) -> Value:
         """A parameter or buffer."""
-        if name not in self.reads:
+        key = (name, self.scope)
+        if key not in self.reads:
             x = self.state[name]
             var = self._add(state=name)
-            self.reads[name] = Value(var, tuple(x.shape), identity(x.ndim), x.dtype)
-        return self.reads[name]
+            self.reads[key] = Value(var, tuple(x.shape), identity(x.ndim), x.dtype)
+        return self.reads[key]
 
     def constant(self, x: torch.Tensor) -> Value:
         """A constant."""
@@ -165,14 +167,17 @@ class Graph:
     def ordered(self, x: Value, order: Sequence[int]) -> Value:
         """`x` with its array's axes in another order."""
         order = tuple(order)
-        key = (x.var.number, order)
         if x.order == order:
             return x
-        if key not in self._moved:
-            moves = _moves_data(x, order)
-            self.layout_changes += moves
-            self._moved[key] = dataclasses.replace(x, var=self._move(x, order), order=order)
-        return self._moved[key]
+        # Found by the modules inside too, and by no other: they would return it beside their own.
+        scopes = (self.scope[:depth] for depth in range(len(self.scope) + 1))
+        keys = [(x.var.number, order, scope) for scope in scopes]
+        for key in keys:
+            if key in self._moved:
+                return self._moved[key]
+        self.layout_changes += is_layout_change(x, order)
+        self._moved[keys[-1]] = dataclasses.replace(x, var=self._move(x, order), order=order)
+        return self._moved[keys[-1]]
 
     def plain(self, x: Value) -> Value:
         """`x` with PyTorch's order of axes."""
@@ -302,8 +307,8 @@ def resolved_output(graph: Graph, output: Any) -> Any:
 def _resolve(graph: Graph, tree: Any) -> Any:
     def one(x: Any) -> Any:
         if isinstance(x, Ref):
-            if x.number in graph.constants and x.number not in graph.values:
-                graph.values[x.number] = graph.constant(graph.constants[x.number])
+            if x.number in graph.constants:
+                return graph.constant(graph.constants[x.number])
             return graph.values[x.number]
         if isinstance(x, State):
             return graph.read(x.name)
@@ -348,10 +353,11 @@ def _is_wide(x: Value) -> bool:
     return sum(size != 1 for size in x.sizes[1:]) > 1
 
 
-def _moves_data(x: Value, order: tuple[int, ...]) -> bool:
-    """Whether the order of axes longer than 1 changes."""
+def is_layout_change(x: Value, order: tuple[int, ...]) -> bool:
+    """Whether an image's data moves between channels first and last."""
     before, after = ([axis for axis in o if x.sizes[axis] != 1] for o in (x.order, order))
-    return before != after
+    usual = {identity(x.ndim), channels_last(x.ndim)}
+    return x.ndim >= 4 and {x.order, order} == usual and before != after
 
 
 def _check_argument(x: Any) -> None:

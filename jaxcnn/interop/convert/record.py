@@ -1,7 +1,8 @@
 """Runs a PyTorch module once and writes down what it computes.
 
-The module runs as it is, on real tensors, so that every condition on a shape is decided by Python
-itself. A torch function mode sees each call of PyTorch; a layer of `torch.nn` is one call.
+The module's own code runs, on tensors that have a shape and no values, so that every condition on
+a shape is decided by Python itself and nothing is computed. A torch function mode sees each call of
+PyTorch; a layer of `torch.nn` is one call.
 """
 
 from __future__ import annotations
@@ -12,9 +13,14 @@ import linecache
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
 from torch.overrides import TorchFunctionMode
 
 from jaxcnn.interop.convert.errors import ConversionError
@@ -29,6 +35,12 @@ _METADATA = {
     *("can_cast", "broadcast_shapes", "__repr__", "__format__", "requires_grad_", "is_nested"),
     *("untyped_storage", "register_hook", "is_inference", "is_pinned", "is_shared", "__dir__"),
 }
+# They keep the shape, which PyTorch finds out slowly.
+_NORMS = (
+    torch.nn.modules.batchnorm._BatchNorm,
+    torch.nn.LayerNorm,
+    torch.nn.GroupNorm,
+)
 _RANDOM = ("rand", "bernoulli", "normal", "uniform", "multinomial", "poisson", "exponential")
 
 
@@ -133,7 +145,7 @@ def record(
 
     Args:
       module: The module.
-      inputs: What it takes.
+      inputs: What it takes, made by one function of `shapes_alone` for all recordings.
       not_layers: Names of layers whose functions are recorded instead of the layer.
 
     Raises:
@@ -150,6 +162,11 @@ def record(
         recorder.shapes,
         recorder.values,
     )
+
+
+def shapes_alone() -> Callable[[torch.Tensor], torch.Tensor]:
+    """A function that makes tensors without values, which `record` runs the module on."""
+    return FakeTensorMode(allow_non_fake_inputs=True).from_tensor
 
 
 def map_tensors(function: Callable[[torch.Tensor], Any], tree: Any) -> Any:
@@ -194,6 +211,7 @@ class _Recorder(TorchFunctionMode):
         self.values: dict[int, torch.Tensor] = {}
         self.names: dict[int, Ref] = {}  # by the tensor's id
         self.kept: list[torch.Tensor] = []  # no id is given twice
+        self.sharing: dict[int, list[torch.Tensor]] = {}  # by the memory's id
         self.stale: dict[int, str] = {}  # by the tensor's id, where it was changed from
         self.dynamic: set[int] = set()  # numbers of what depends on inputs or state
         self.state = _state_names(module)
@@ -222,14 +240,14 @@ class _Recorder(TorchFunctionMode):
                 return original(module, *args, **kwargs)
             if name not in self.not_layers and is_layer(module):
                 run = lambda: self._inside(original, module, *args, **kwargs)
+                if isinstance(module, _NORMS):
+                    run = lambda: self._inside(torch.empty_like, *args)
                 return self._call(module, name, run, args, kwargs)
             self.entered += 1
             self.scope.append((name, self.entered))
             try:
                 if name not in self.not_layers and is_norm_with_activation(module):
-                    run = lambda: self._inside(
-                        torch.nn.BatchNorm2d.forward, module, *args, **kwargs
-                    )
+                    run = lambda: self._inside(torch.empty_like, *args)
                     x = self._call(module, name, run, args, kwargs)
                     return module.act(module.drop(x))
                 return original(module, *args, **kwargs)
@@ -261,24 +279,26 @@ class _Recorder(TorchFunctionMode):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        name, inputs = function_name(function), _tensors((args, kwargs))
-        property_read = getattr(function, "__name__", "") == "__get__"
-        described = None
-        if not property_read and name not in _METADATA:
+        with torch._C.DisableTorchFunction():
+            inputs = _tensors((args, kwargs))
+            versions = [x._version for x in inputs]
             # Before the call, which may change its arguments.
-            described = tuple(self.described(list(args))), self.described(kwargs)
-        versions = [x._version for x in inputs]
-        out = run()
-        returned = _tensors(out)
-        mutated = [x for x, v in zip(inputs, versions, strict=True) if x._version != v]
-        if not returned and not mutated:
-            values_matter = not property_read and name not in _METADATA
-            if values_matter and any(self._is_dynamic(x) for x in inputs):
-                self._refuse_values(name)
-            return out
-        if described is None:
-            described = tuple(self.described(list(args))), self.described(kwargs)
-        self._write(function, layer, described, inputs, out, mutated)
+            described = None
+            if not _reads_metadata(function):
+                described = tuple(self.described(list(args))), self.described(kwargs)
+        try:
+            out = run()
+        except (DataDependentOutputException, DynamicOutputShapeException):
+            self._refuse_values(function_name(function))
+        with torch._C.DisableTorchFunction():
+            returned = _tensors(out)
+            mutated = [x for x, v in zip(inputs, versions, strict=True) if x._version != v]
+            if returned or mutated:
+                if described is None:
+                    described = tuple(self.described(list(args))), self.described(kwargs)
+                self._write(function, layer, described, inputs, out, mutated)
+            elif described is not None and any(map(self._is_dynamic, inputs)):
+                self._refuse_values(function_name(function))
         return out
 
     def _write(
@@ -313,9 +333,7 @@ class _Recorder(TorchFunctionMode):
                 self.names[id(x)] = Ref(numbers[0])
         args, kwargs = described
         shapes = {number: self.shapes[number] for number in numbers}
-        call = Call(
-            function, layer, args, kwargs, refs, shapes, tuple(self.scope), line, constant
-        )
+        call = Call(function, layer, args, kwargs, refs, shapes, tuple(self.scope), line, constant)
         self.calls.append(call)
 
     def _name(self, x: torch.Tensor, dynamic: bool) -> Ref:
@@ -323,6 +341,7 @@ class _Recorder(TorchFunctionMode):
         self.names[id(x)] = ref
         self.stale.pop(id(x), None)
         self.kept.append(x)
+        self.sharing.setdefault(x.untyped_storage()._cdata, []).append(x)
         self.shapes[ref.number] = Shape(tuple(x.shape), x.dtype)
         if dynamic:
             self.dynamic.add(ref.number)
@@ -347,17 +366,20 @@ class _Recorder(TorchFunctionMode):
         return ref.number in self.dynamic if ref is not None else id(x) in self.state
 
     def _mark_stale(self, changed: torch.Tensor, line: str) -> None:
-        memory = changed.untyped_storage().data_ptr()
-        for x in self.kept:
+        for x in self.sharing.get(changed.untyped_storage()._cdata, ()):
             if x is not changed and id(x) in self.names:
-                if x.untyped_storage().data_ptr() == memory:
-                    self.stale[id(x)] = line
+                self.stale[id(x)] = line
 
-    def _refuse_values(self, name: str) -> None:
+    def _refuse_values(self, name: str) -> NoReturn:
         raise ConversionError(
             f"from_torch: what the module does must not depend on the values of tensors, got "
             f"{name} at {_model_line()}; write it with torch.where."
         )
+
+
+def _reads_metadata(function: Any) -> bool:
+    is_property = getattr(function, "__name__", "") == "__get__"
+    return is_property or function_name(function) in _METADATA
 
 
 def _refs(tree: Any) -> list[Ref]:

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxcnn.interop.convert.lower import Graph, Value, lowers
-from jaxcnn.interop.convert.program import Batch
 from jaxcnn.interop.convert.rules.reductions import removed
 from jaxcnn.interop.convert.rules.shapes import inserted
+from jaxcnn.interop.program import Batch
 
 
 @lowers("cat", "concat", "concatenate")
-def lower_cat(g: Graph, tensors: Sequence[Value], dim: int = 0, *, axis: int | None = None) -> Value:
+def _lower_cat(
+    g: Graph, tensors: Sequence[Value], dim: int = 0, *, axis: int | None = None
+) -> Value:
     # PyTorch leaves out empty vectors, whatever the shape of the others.
     tensors = [x for x in tensors if x.sizes != (0,)] or list(tensors)
     dim = dim if axis is None else axis
@@ -24,25 +26,26 @@ def lower_cat(g: Graph, tensors: Sequence[Value], dim: int = 0, *, axis: int | N
 
 
 @lowers("stack")
-def lower_stack(g: Graph, tensors: Sequence[Value], dim: int = 0) -> Value:
+def _lower_stack(g: Graph, tensors: Sequence[Value], dim: int = 0) -> Value:
     longer = [inserted(g, x, dim % (x.ndim + 1)) for x in tensors]
-    return lower_cat(g, longer, dim % (tensors[0].ndim + 1))
+    return _lower_cat(g, longer, dim % (tensors[0].ndim + 1))
 
 
 @lowers("split", "tensor_split", "split_with_sizes")
-def lower_split(g: Graph, tensor: Value, split_size: Any, dim: int = 0) -> list[Value]:
+def _lower_split(g: Graph, tensor: Value, split_size: Any, dim: int = 0) -> list[Value]:
     size = tensor.sizes[dim % tensor.ndim]
     if isinstance(split_size, int | Batch):
         parts = len(g.out)
         if isinstance(size, Batch) or isinstance(split_size, Batch):
             return _split(g, tensor, parts, dim)
         split_size = [split_size] * parts
+    equal = len(set(split_size)) == 1 and sum(split_size) == size
     bounds = list(itertools.accumulate(split_size))[:-1]
-    return _split(g, tensor, len(split_size) if len(set(split_size)) == 1 and sum(split_size) == size else bounds, dim)
+    return _split(g, tensor, len(split_size) if equal else bounds, dim)
 
 
 @lowers("chunk")
-def lower_chunk(g: Graph, input: Value, chunks: int, dim: int = 0) -> list[Value]:
+def _lower_chunk(g: Graph, input: Value, chunks: int, dim: int = 0) -> list[Value]:
     del chunks
     sizes = [meta.sizes[dim % input.ndim] for meta in g.out]
     if len(set(sizes)) == 1:
@@ -51,7 +54,7 @@ def lower_chunk(g: Graph, input: Value, chunks: int, dim: int = 0) -> list[Value
 
 
 @lowers("unbind")
-def lower_unbind(g: Graph, input: Value, dim: int = 0) -> list[Value]:
+def _lower_unbind(g: Graph, input: Value, dim: int = 0) -> list[Value]:
     dim = dim % input.ndim
     order = removed(input.order, (dim,))
     axis = input.axis(dim)
@@ -71,12 +74,12 @@ def _split(g: Graph, x: Value, where: Any, dim: int) -> list[Value]:
 
 
 @lowers("flip")
-def lower_flip(g: Graph, input: Value, *dims: Any) -> Value:
+def _lower_flip(g: Graph, input: Value, *dims: Any) -> Value:
     return g.like(input, g.emit("jnp.flip", input, axis=tuple(input.axis(d) for d in _flat(dims))))
 
 
 @lowers("roll")
-def lower_roll(g: Graph, input: Value, shifts: Any, dims: Any = None) -> Value:
+def _lower_roll(g: Graph, input: Value, shifts: Any, dims: Any = None) -> Value:
     if dims is None or dims == ():
         x = g.plain(input)
         return g.like(x, g.emit("jnp.roll", x, shifts))
@@ -85,7 +88,7 @@ def lower_roll(g: Graph, input: Value, shifts: Any, dims: Any = None) -> Value:
 
 
 @lowers("repeat_interleave")
-def lower_repeat_interleave(
+def _lower_repeat_interleave(
     g: Graph, input: Value, repeats: Any, dim: int | None = None, *, output_size: Any = None
 ) -> Value:
     del output_size
@@ -98,18 +101,18 @@ def lower_repeat_interleave(
 
 
 @lowers("index_select")
-def lower_index_select(g: Graph, input: Value, dim: int, index: Value) -> Value:
+def _lower_index_select(g: Graph, input: Value, dim: int, index: Value) -> Value:
     return g.like(input, g.emit("jnp.take", input, index, axis=input.axis(dim)))
 
 
 @lowers("gather")
-def lower_gather(g: Graph, input: Value, dim: int, index: Value) -> Value:
+def _lower_gather(g: Graph, input: Value, dim: int, index: Value) -> Value:
     x, index = g.plain(input), g.plain(index)
     return g.like(x, g.emit("jnp.take_along_axis", x, index, axis=dim % x.ndim))
 
 
 @lowers("topk")
-def lower_topk(g: Graph, input: Value, k: int, dim: int = -1, *_: Any, **__: Any) -> Any:
+def _lower_topk(g: Graph, input: Value, k: int, dim: int = -1, *_: Any, **__: Any) -> Any:
     x = g.plain(input)
     if dim % x.ndim != x.ndim - 1:
         raise KeyError("topk")
@@ -117,13 +120,13 @@ def lower_topk(g: Graph, input: Value, k: int, dim: int = -1, *_: Any, **__: Any
 
 
 @lowers("narrow")
-def lower_narrow(g: Graph, input: Value, dim: int, start: int, length: int) -> Value:
+def _lower_narrow(g: Graph, input: Value, dim: int, start: int, length: int) -> Value:
     index = (slice(None),) * input.axis(dim) + (slice(start, start + length),)
     return g.like(input, g.emit("operator.getitem", input, index))
 
 
 @lowers("select")
-def lower_select(g: Graph, input: Value, dim: int, index: int) -> Value:
+def _lower_select(g: Graph, input: Value, dim: int, index: int) -> Value:
     dim = dim % input.ndim
     where = (slice(None),) * input.axis(dim) + (index,)
     var = g.emit("operator.getitem", input, where)
@@ -131,13 +134,13 @@ def lower_select(g: Graph, input: Value, dim: int, index: int) -> Value:
 
 
 @lowers("meshgrid")
-def lower_meshgrid(g: Graph, *tensors: Any, indexing: str = "ij") -> Any:
+def _lower_meshgrid(g: Graph, *tensors: Any, indexing: str = "ij") -> Any:
     vectors = [g.plain(x) for x in _flat(tensors)]
     return g.emit_several(len(vectors), "jnp.meshgrid", *vectors, indexing=indexing)
 
 
 @lowers("unfold")
-def lower_unfold(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Any:
+def _lower_unfold(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Any:
     """Two functions of one name: F.unfold of images, and Tensor.unfold along an axis."""
     if len(g.out[0].sizes) == input.ndim + 1:
         x = g.plain(input)
@@ -150,8 +153,4 @@ def lower_unfold(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Any:
 
 def _flat(arguments: Sequence[Any]) -> tuple[Any, ...]:
     """(1, 2) of `f(1, 2)` and of `f((1, 2))`."""
-    return tuple(
-        y for x in arguments for y in (x if isinstance(x, list | tuple) else (x,))
-    )
-
-
+    return tuple(y for x in arguments for y in (x if isinstance(x, list | tuple) else (x,)))

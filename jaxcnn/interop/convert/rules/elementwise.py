@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from jaxcnn.interop.convert.lower import Graph, Value, lowers
-from jaxcnn.interop.convert.program import Rng
+from jaxcnn.interop.program import Rng
 
 _SAME_NAME_IN_F = (
     *("relu", "relu6", "sigmoid", "tanh", "gelu", "silu", "mish", "selu", "celu", "elu"),
@@ -118,22 +118,22 @@ def binary(g: Graph, target: str, *operands: Any) -> Value:
 
 
 @lowers("add", "radd")
-def lower_add(g: Graph, input: Any, other: Any, *, alpha: float = 1) -> Value:
+def _lower_add(g: Graph, input: Any, other: Any, *, alpha: float = 1) -> Value:
     return binary(g, "operator.add", input, _scaled(g, other, alpha))
 
 
 @lowers("sub", "subtract")
-def lower_sub(g: Graph, input: Any, other: Any, *, alpha: float = 1) -> Value:
+def _lower_sub(g: Graph, input: Any, other: Any, *, alpha: float = 1) -> Value:
     return binary(g, "operator.sub", input, _scaled(g, other, alpha))
 
 
 @lowers("rsub")
-def lower_rsub(g: Graph, input: Any, other: Any, *, alpha: float = 1) -> Value:
+def _lower_rsub(g: Graph, input: Any, other: Any, *, alpha: float = 1) -> Value:
     return binary(g, "operator.sub", other, _scaled(g, input, alpha))
 
 
 @lowers("div", "divide", "true_divide")
-def lower_div(g: Graph, input: Any, other: Any, *, rounding_mode: str | None = None) -> Value:
+def _lower_div(g: Graph, input: Any, other: Any, *, rounding_mode: str | None = None) -> Value:
     if rounding_mode == "floor":
         return binary(g, "jnp.floor_divide", input, other)
     quotient = binary(g, "operator.truediv", input, other)
@@ -143,54 +143,54 @@ def lower_div(g: Graph, input: Any, other: Any, *, rounding_mode: str | None = N
 
 
 @lowers("rdiv")
-def lower_rdiv(g: Graph, input: Any, other: Any) -> Value:
+def _lower_rdiv(g: Graph, input: Any, other: Any) -> Value:
     return binary(g, "operator.truediv", other, input)
 
 
 @lowers("addcmul")
-def lower_addcmul(g: Graph, input: Any, a: Any, b: Any, *, value: float = 1) -> Value:
+def _lower_addcmul(g: Graph, input: Any, a: Any, b: Any, *, value: float = 1) -> Value:
     return binary(g, "operator.add", input, _scaled(g, binary(g, "operator.mul", a, b), value))
 
 
 @lowers("addcdiv")
-def lower_addcdiv(g: Graph, input: Any, a: Any, b: Any, *, value: float = 1) -> Value:
+def _lower_addcdiv(g: Graph, input: Any, a: Any, b: Any, *, value: float = 1) -> Value:
     return binary(g, "operator.add", input, _scaled(g, binary(g, "operator.truediv", a, b), value))
 
 
 @lowers("lerp")
-def lower_lerp(g: Graph, input: Any, end: Any, weight: Any) -> Value:
+def _lower_lerp(g: Graph, input: Any, end: Any, weight: Any) -> Value:
     change = binary(g, "operator.mul", binary(g, "operator.sub", end, input), weight)
     return binary(g, "operator.add", input, change)
 
 
 @lowers("where")
-def lower_where(g: Graph, condition: Any, input: Any, other: Any) -> Value:
+def _lower_where(g: Graph, condition: Any, input: Any, other: Any) -> Value:
     return binary(g, "jnp.where", condition, input, other)
 
 
 @lowers("masked_fill")
-def lower_masked_fill(g: Graph, input: Value, mask: Value, value: Any) -> Value:
+def _lower_masked_fill(g: Graph, input: Value, mask: Value, value: Any) -> Value:
     return binary(g, "jnp.where", mask, value, input)
 
 
 @lowers("clamp", "clip")
-def lower_clamp(g: Graph, input: Value, min: Any = None, max: Any = None) -> Value:
+def _lower_clamp(g: Graph, input: Value, min: Any = None, max: Any = None) -> Value:
     order, (x, low, high) = g.aligned((input, min, max))
     return dataclasses.replace(x, var=g.emit("jnp.clip", x, low, high), order=order)
 
 
 @lowers("clamp_min")
-def lower_clamp_min(g: Graph, input: Value, min: Any) -> Value:
-    return lower_clamp(g, input, min)
+def _lower_clamp_min(g: Graph, input: Value, min: Any) -> Value:
+    return _lower_clamp(g, input, min)
 
 
 @lowers("clamp_max")
-def lower_clamp_max(g: Graph, input: Value, max: Any) -> Value:
-    return lower_clamp(g, input, None, max)
+def _lower_clamp_max(g: Graph, input: Value, max: Any) -> Value:
+    return _lower_clamp(g, input, None, max)
 
 
 @lowers("nan_to_num")
-def lower_nan_to_num(
+def _lower_nan_to_num(
     g: Graph, input: Value, nan: float = 0.0, posinf: Any = None, neginf: Any = None
 ) -> Value:
     var = g.emit("jnp.nan_to_num", input, nan=nan, posinf=posinf, neginf=neginf)
@@ -198,25 +198,27 @@ def lower_nan_to_num(
 
 
 @lowers(*_NO_CHANGE)
-def lower_no_change(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
+def _lower_no_change(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
     del g, args, kwargs
     return input
 
 
 @lowers("detach")
-def lower_detach(g: Graph, input: Value) -> Value:
+def _lower_detach(g: Graph, input: Value) -> Value:
     return g.like(input, g.emit("jax.lax.stop_gradient", input))
 
 
 @lowers("to", "type", "type_as", *_DTYPES)
-def lower_to(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
+def _lower_to(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
     del args, kwargs
     dtype = g.out[0].dtype
-    return input if dtype == input.dtype else g.like(input, g.emit(".astype", input, jax_dtype(dtype)))
+    return (
+        input if dtype == input.dtype else g.like(input, g.emit(".astype", input, jax_dtype(dtype)))
+    )
 
 
 @lowers("dropout", "alpha_dropout", "feature_alpha_dropout")
-def lower_dropout(
+def _lower_dropout(
     g: Graph, input: Value, p: float = 0.5, training: Any = True, inplace: bool = False
 ) -> Value:
     del inplace
@@ -226,7 +228,7 @@ def lower_dropout(
 
 
 @lowers("_assert", "__assert__")
-def lower_assert(g: Graph, *args: Any) -> None:
+def _lower_assert(g: Graph, *args: Any) -> None:
     del g, args
 
 
@@ -234,5 +236,3 @@ def _scaled(g: Graph, x: Any, factor: float) -> Any:
     if factor == 1:
         return x
     return binary(g, "operator.mul", factor, x) if isinstance(x, Value) else factor * x
-
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from jaxcnn.interop.convert.lower import Graph, Value, channels_last, lowers
-from jaxcnn.interop.convert.program import Train
 
 _OF_ONE_IMAGE = (
     *("avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool1d", "lp_pool2d", "lp_pool3d"),
@@ -54,57 +53,76 @@ for _name in _OF_IMAGE_AND_WEIGHT:
 
 
 @lowers("group_norm")
-def lower_group_norm(
-    g: Graph, input: Value, num_groups: int, weight: Any = None, bias: Any = None,
-    eps: float = 1e-5, *_: Any,
+def _lower_group_norm(
+    g: Graph,
+    input: Value,
+    num_groups: int,
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    *_: Any,
 ) -> Value:
     return of_images(g, "F.group_norm", g.image(input), num_groups, weight, bias, eps)
 
 
 @lowers("batch_norm")
-def lower_batch_norm(
-    g: Graph, input: Value, running_mean: Any = None, running_var: Any = None, weight: Any = None,
-    bias: Any = None, training: Any = False, momentum: float = 0.1, eps: float = 1e-5, *_: Any,
+def _lower_batch_norm(
+    g: Graph,
+    input: Value,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: Any = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *_: Any,
 ) -> Value:
-    if running_mean is not None and isinstance(training, Train) or training is True:
-        if running_mean is not None:
-            raise KeyError("batch_norm")
-        return of_images(
-            g, "F.batch_norm", g.image(input), None, None, weight, bias, training=True, eps=eps
-        )
-    return of_images(
-        g, "F.batch_norm", g.image(input), running_mean, running_var, weight, bias, eps=eps
-    )
+    del momentum
+    options = {"training": True} if training is True else {}
+    if running_mean is not None and training is not False:
+        raise KeyError("batch_norm")  # it writes into the statistics: a layer does that
+    x, scale = g.image(input), (weight, bias)
+    return of_images(g, "F.batch_norm", x, running_mean, running_var, *scale, eps=eps, **options)
 
 
 @lowers("instance_norm")
-def lower_instance_norm(
-    g: Graph, input: Value, running_mean: Any = None, running_var: Any = None, weight: Any = None,
-    bias: Any = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5, *_: Any,
+def _lower_instance_norm(
+    g: Graph,
+    input: Value,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *_: Any,
 ) -> Value:
-    if running_mean is not None or not use_input_stats:
+    del momentum
+    if running_mean is not None or running_var is not None or not use_input_stats:
         raise KeyError("instance_norm")
     return of_images(g, "F.instance_norm", g.image(input), weight=weight, bias=bias, eps=eps)
 
 
 @lowers("prelu")
-def lower_prelu(g: Graph, input: Value, weight: Value) -> Value:
+def _lower_prelu(g: Graph, input: Value, weight: Value) -> Value:
     return of_images(g, "F.prelu", g.image(input), weight)
 
 
 @lowers("grid_sample", "grid_sampler")
-def lower_grid_sample(g: Graph, input: Value, grid: Value, *args: Any, **kwargs: Any) -> Value:
+def _lower_grid_sample(g: Graph, input: Value, grid: Value, *args: Any, **kwargs: Any) -> Value:
     return of_images(g, "F.grid_sample", g.image(input), g.plain(grid), *args, **kwargs)
 
 
 @lowers("affine_grid")
-def lower_affine_grid(g: Graph, theta: Value, size: Any, align_corners: Any = None) -> Any:
+def _lower_affine_grid(g: Graph, theta: Value, size: Any, align_corners: Any = None) -> Any:
     n, c, *spatial = size
     return g.emit("F.affine_grid", theta, (n, *spatial, c), align_corners)
 
 
 @lowers("dropout1d", "dropout2d", "dropout3d")
-def lower_dropout_channels(
+def _lower_dropout_channels(
     g: Graph, input: Value, p: float = 0.5, training: Any = True, inplace: bool = False
 ) -> Value:
     if training is False or p == 0:
@@ -113,7 +131,9 @@ def lower_dropout_channels(
 
 
 @lowers("pad", "constant_pad_nd")
-def lower_pad(g: Graph, input: Value, pad: Any, mode: str = "constant", value: Any = None) -> Value:
+def _lower_pad(
+    g: Graph, input: Value, pad: Any, mode: str = "constant", value: Any = None
+) -> Value:
     if not any(pad):
         return input
     order = input.order

@@ -13,7 +13,7 @@ _WHOLE = slice(None)
 
 
 @lowers("getitem", "__getitem__")
-def lower_getitem(g: Graph, input: Value, index: Any) -> Any:
+def _lower_getitem(g: Graph, input: Value, index: Any) -> Any:
     index = index if isinstance(index, tuple) else (index,)
     if isinstance(index[0] if len(index) == 1 else None, list):
         index = (tuple(index[0]),)
@@ -31,13 +31,12 @@ def lower_getitem(g: Graph, input: Value, index: Any) -> Any:
 
 
 @lowers("setitem", "__setitem__")
-def lower_setitem(g: Graph, input: Value, index: Any, value: Any) -> Value:
+def _lower_setitem(g: Graph, input: Value, index: Any, value: Any) -> Value:
     index = index if isinstance(index, tuple) else (index,)
     x = g.plain(input)
     value = g.plain(value) if isinstance(value, Value) else value
     plain = tuple(g.plain(i) if isinstance(i, Value) else i for i in index)
     return g.like(x, g.emit("tensor.with_item", x, plain, value))
-
 
 
 def _without_ellipsis(index: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:

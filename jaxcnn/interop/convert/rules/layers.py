@@ -28,7 +28,7 @@ _ENTRY_MODULES = {"jaxcnn.nn.activation", "jaxcnn.nn.piecewise", "jaxcnn.nn.drop
 
 
 @lowers("layer")
-def lower_layer(g: Graph, *args: Any, layer: str, module: torch.nn.Module, **kwargs: Any) -> Any:
+def _lower_layer(g: Graph, *args: Any, layer: str, module: torch.nn.Module, **kwargs: Any) -> Any:
     kind = layer_class(module) or nn.BatchNorm2d
     if kind is nn.MultiheadAttention:
         return _attention(g, layer, args, kwargs)

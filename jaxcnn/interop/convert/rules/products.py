@@ -6,8 +6,8 @@ import dataclasses
 from typing import Any
 
 from jaxcnn.interop.convert.lower import Graph, Value, lowers
-from jaxcnn.interop.convert.program import Rng
 from jaxcnn.interop.convert.rules.elementwise import binary
+from jaxcnn.interop.program import Rng
 
 
 def ends_in_order(g: Graph, x: Value, count: int) -> Value:
@@ -17,22 +17,27 @@ def ends_in_order(g: Graph, x: Value, count: int) -> Value:
 
 
 @lowers("linear")
-def lower_linear(g: Graph, input: Value, weight: Value, bias: Value | None = None) -> Value:
+def _lower_linear(g: Graph, input: Value, weight: Value, bias: Value | None = None) -> Value:
     x = ends_in_order(g, input, 1)
     return g.like(x, g.emit("F.linear", x, g.plain(weight), bias))
 
 
 @lowers("layer_norm")
-def lower_layer_norm(
-    g: Graph, input: Value, normalized_shape: Any, weight: Any = None, bias: Any = None,
-    eps: float = 1e-5, *_: Any,
+def _lower_layer_norm(
+    g: Graph,
+    input: Value,
+    normalized_shape: Any,
+    weight: Any = None,
+    bias: Any = None,
+    eps: float = 1e-5,
+    *_: Any,
 ) -> Value:
     x = ends_in_order(g, input, len(normalized_shape))
     return g.like(x, g.emit("F.layer_norm", x, tuple(normalized_shape), weight, bias, eps))
 
 
 @lowers("rms_norm")
-def lower_rms_norm(
+def _lower_rms_norm(
     g: Graph, input: Value, normalized_shape: Any, weight: Any = None, eps: float | None = None
 ) -> Value:
     x = ends_in_order(g, input, len(normalized_shape))
@@ -40,17 +45,17 @@ def lower_rms_norm(
 
 
 @lowers("matmul", "bmm", "mm", "mv", "dot")
-def lower_matmul(g: Graph, input: Value, other: Value) -> Any:
+def _lower_matmul(g: Graph, input: Value, other: Value) -> Any:
     return g.emit("operator.matmul", g.plain(input), g.plain(other))
 
 
 @lowers("rmatmul")
-def lower_rmatmul(g: Graph, input: Value, other: Value) -> Any:
-    return lower_matmul(g, other, input)
+def _lower_rmatmul(g: Graph, input: Value, other: Value) -> Any:
+    return _lower_matmul(g, other, input)
 
 
 @lowers("addmm", "baddbmm")
-def lower_addmm(
+def _lower_addmm(
     g: Graph, input: Value, a: Value, b: Value, *, beta: float = 1, alpha: float = 1
 ) -> Value:
     product = g.like(a, g.emit("operator.matmul", g.plain(a), g.plain(b)))
@@ -64,15 +69,21 @@ def lower_addmm(
 
 
 @lowers("einsum")
-def lower_einsum(g: Graph, equation: str, *operands: Any) -> Any:
+def _lower_einsum(g: Graph, equation: str, *operands: Any) -> Any:
     operands = operands[0] if isinstance(operands[0], list | tuple) else operands
     return g.emit("jnp.einsum", equation, *(g.plain(x) for x in operands))
 
 
 @lowers("scaled_dot_product_attention")
-def lower_attention(
-    g: Graph, query: Value, key: Value, value: Value, attn_mask: Value | None = None,
-    dropout_p: Any = 0.0, is_causal: bool = False, scale: float | None = None,
+def _lower_attention(
+    g: Graph,
+    query: Value,
+    key: Value,
+    value: Value,
+    attn_mask: Value | None = None,
+    dropout_p: Any = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Any:
     options: dict[str, Any] = {"scale": scale} if scale is not None else {}
@@ -87,5 +98,5 @@ def lower_attention(
 
 
 @lowers("outer", "ger")
-def lower_outer(g: Graph, input: Value, vec2: Value) -> Any:
+def _lower_outer(g: Graph, input: Value, vec2: Value) -> Any:
     return g.emit("jnp.outer", input, vec2)

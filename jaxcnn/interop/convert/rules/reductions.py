@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxcnn.interop.convert.lower import Graph, Value, lowers
-from jaxcnn.interop.convert.rules.elementwise import jax_dtype
+from jaxcnn.interop.convert.rules.elementwise import binary, jax_dtype
 
 _SIMPLE = {
     "mean": "jnp.mean",
@@ -49,10 +49,11 @@ def reduced(
     """A function of jnp over PyTorch's axes `dim`; None or () means all."""
     dims = dims_of(x, dim)
     axes = tuple(sorted(x.axis(d) for d in dims))
-    arguments: dict[str, Any] = {} if len(axes) == x.ndim else {"axis": axes[0] if len(axes) == 1 else axes}
+    if len(axes) < x.ndim:
+        options["axis"] = axes[0] if len(axes) == 1 else axes
     if keepdim:
-        arguments["keepdims"] = True
-    var = g.emit(target, x, **arguments, **options)
+        options["keepdims"] = True
+    var = g.emit(target, x, **options)
     return dataclasses.replace(x, var=var, order=x.order if keepdim else removed(x.order, dims))
 
 
@@ -76,7 +77,7 @@ def removed(order: Sequence[int], dims: Sequence[int]) -> tuple[int, ...]:
 
 
 @lowers("var")
-def lower_var(
+def _lower_var(
     g: Graph,
     input: Value,
     dim: Any = None,
@@ -89,7 +90,7 @@ def lower_var(
 
 
 @lowers("std")
-def lower_std(
+def _lower_std(
     g: Graph,
     input: Value,
     dim: Any = None,
@@ -102,7 +103,7 @@ def lower_std(
 
 
 @lowers("var_mean")
-def lower_var_mean(
+def _lower_var_mean(
     g: Graph,
     input: Value,
     dim: Any = None,
@@ -125,7 +126,7 @@ def _spread(
 
 
 @lowers("norm", "linalg_vector_norm")
-def lower_norm(
+def _lower_norm(
     g: Graph, input: Value, p: Any = 2, dim: Dims = None, keepdim: bool = False, dtype: Any = None
 ) -> Value:
     del dtype
@@ -140,7 +141,7 @@ def lower_norm(
 
 
 @lowers("normalize")
-def lower_normalize(
+def _lower_normalize(
     g: Graph, input: Value, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None
 ) -> Value:
     del out
@@ -148,20 +149,20 @@ def lower_normalize(
 
 
 @lowers("max")
-def lower_max(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Any:
+def _lower_max(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Any:
     return _extreme(g, "max", input, *args, **kwargs)
 
 
 @lowers("min")
-def lower_min(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Any:
+def _lower_min(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Any:
     return _extreme(g, "min", input, *args, **kwargs)
 
 
-def _extreme(g: Graph, which: str, x: Value, dim: Any = None, keepdim: bool = False, **other: Any) -> Any:
+def _extreme(
+    g: Graph, which: str, x: Value, dim: Any = None, keepdim: bool = False, **other: Any
+) -> Any:
     dim = other.get("other", dim)
     if isinstance(dim, Value):
-        from jaxcnn.interop.convert.rules.elementwise import binary
-
         return binary(g, f"jnp.{which}imum", x, dim)
     best = reduced(g, f"jnp.{which}", x, dim, keepdim)
     if dim is None:
@@ -170,18 +171,20 @@ def _extreme(g: Graph, which: str, x: Value, dim: Any = None, keepdim: bool = Fa
 
 
 @lowers("argmax")
-def lower_argmax(g: Graph, input: Value, dim: int | None = None, keepdim: bool = False) -> Value:
+def _lower_argmax(g: Graph, input: Value, dim: int | None = None, keepdim: bool = False) -> Value:
     x = input if dim is not None else g.plain(input)
     return reduced(g, "jnp.argmax", x, dim, keepdim)
 
 
 @lowers("softmax")
-def lower_softmax(g: Graph, input: Value, dim: int, *_: Any, dtype: Any = None, **__: Any) -> Value:
+def _lower_softmax(
+    g: Graph, input: Value, dim: int, *_: Any, dtype: Any = None, **__: Any
+) -> Value:
     return _along(g, "F.softmax", input, dim, dtype)
 
 
 @lowers("log_softmax")
-def lower_log_softmax(
+def _lower_log_softmax(
     g: Graph, input: Value, dim: int, *_: Any, dtype: Any = None, **__: Any
 ) -> Value:
     return _along(g, "F.log_softmax", input, dim, dtype)
@@ -194,10 +197,10 @@ def _along(g: Graph, target: str, x: Value, dim: int, dtype: Any) -> Value:
 
 
 @lowers("cumsum")
-def lower_cumsum(g: Graph, input: Value, dim: int) -> Value:
+def _lower_cumsum(g: Graph, input: Value, dim: int) -> Value:
     return g.like(input, g.emit("jnp.cumsum", input, axis=input.axis(dim)))
 
 
 @lowers("glu")
-def lower_glu(g: Graph, input: Value, dim: int = -1) -> Value:
+def _lower_glu(g: Graph, input: Value, dim: int = -1) -> Value:
     return g.like(input, g.emit("F.glu", input, input.axis(dim)))

@@ -8,22 +8,29 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxcnn.interop.convert.align import Size
-from jaxcnn.interop.convert.lower import Graph, Value, channels_last, identity, lowers
-from jaxcnn.interop.convert.program import Batch
+from jaxcnn.interop.convert.lower import (
+    Graph,
+    Value,
+    channels_last,
+    identity,
+    is_layout_change,
+    lowers,
+)
 from jaxcnn.interop.convert.rules.reductions import dims_of, removed
+from jaxcnn.interop.program import Batch
 
 # Two batch sizes at which products of sizes are compared.
 _PROBES = (2, 3)
 
 
 @lowers("permute")
-def lower_permute(g: Graph, input: Value, *dims: Any) -> Value:
+def _lower_permute(g: Graph, input: Value, *dims: Any) -> Value:
     dims = dims[0] if len(dims) == 1 and not isinstance(dims[0], int) else dims
     return permuted(input, [d % input.ndim for d in dims])
 
 
 @lowers("transpose", "swapaxes", "swapdims")
-def lower_transpose(g: Graph, input: Value, dim0: int, dim1: int) -> Value:
+def _lower_transpose(g: Graph, input: Value, dim0: int, dim1: int) -> Value:
     del g
     dims = list(range(input.ndim))
     if input.ndim:
@@ -32,12 +39,12 @@ def lower_transpose(g: Graph, input: Value, dim0: int, dim1: int) -> Value:
 
 
 @lowers("t", "T", "mT", "adjoint")
-def lower_t(g: Graph, input: Value) -> Value:
-    return lower_transpose(g, input, -2, -1) if input.ndim > 1 else input
+def _lower_t(g: Graph, input: Value) -> Value:
+    return _lower_transpose(g, input, -2, -1) if input.ndim > 1 else input
 
 
 @lowers("movedim", "moveaxis")
-def lower_movedim(g: Graph, input: Value, source: Any, destination: Any) -> Value:
+def _lower_movedim(g: Graph, input: Value, source: Any, destination: Any) -> Value:
     del g
     sources, destinations = dims_of(input, source), dims_of(input, destination)
     dims = [d for d in range(input.ndim) if d not in sources]
@@ -53,14 +60,14 @@ def permuted(x: Value, dims: Sequence[int]) -> Value:
 
 
 @lowers("unsqueeze")
-def lower_unsqueeze(g: Graph, input: Value, dim: int) -> Value:
+def _lower_unsqueeze(g: Graph, input: Value, dim: int) -> Value:
     return inserted(g, input, dim % (input.ndim + 1))
 
 
 @lowers("squeeze")
-def lower_squeeze(g: Graph, input: Value, *dim: Any) -> Value:
+def _lower_squeeze(g: Graph, input: Value, dim: Any = None) -> Value:
     left = list(g.out[0].sizes)
-    dims = [d for d in dims_of(input, dim[0] if dim else None) if input.sizes[d] == 1]
+    dims = [d for d in dims_of(input, dim) if input.sizes[d] == 1]
     if len(left) == input.ndim:
         return input
     axes = tuple(sorted(input.axis(d) for d in dims))
@@ -81,7 +88,7 @@ def inserted(g: Graph, x: Value, dim: int) -> Value:
 
 def _place(order: Sequence[int], dim: int, x: Value, sizes: Sequence[Size]) -> int:
     """Where the new axis stands in the array: so that the order is a usual one, if possible."""
-    orders = [tuple(order[:i]) + (dim,) + tuple(order[i:]) for i in range(len(order) + 1)]
+    orders = [(*order[:i], dim, *order[i:]) for i in range(len(order) + 1)]
     for usual in _usual_orders(x, sizes):
         if usual in orders:
             return orders.index(usual)
@@ -98,7 +105,7 @@ def _usual_orders(x: Value, sizes: Sequence[Size]) -> list[tuple[int, ...]]:
 
 
 @lowers("reshape", "view", "view_as", "reshape_as", "flatten", "unflatten", "ravel")
-def lower_reshape(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
+def _lower_reshape(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
     del args, kwargs  # the result's sizes say everything
     return reshaped(g, input, g.out[0].sizes)
 
@@ -114,11 +121,11 @@ def reshaped(g: Graph, x: Value, sizes: tuple[Size, ...]) -> Value:
     blocks = _blocks(x, groups)
     order = _with_ones([axis for block in blocks for axis in block[1]], x, sizes)
     moved = [axis for block in blocks for axis in block[0]]
-    if order == identity(len(sizes)) and x.order == channels_last(x.ndim) and x.ndim > 2:
-        if sizes == (x.sizes[0], _product(x.sizes[1:])):
-            var = g.emit("layout.flatten", x, 1)
-            g.layout_changes += moved != [a for a in x.order if x.sizes[a] != 1]
-            return dataclasses.replace(x, var=var, sizes=sizes, order=order)
+    is_image = x.ndim > 2 and x.order == channels_last(x.ndim)
+    if is_image and sizes == (x.sizes[0], _product(x.sizes[1:])):
+        var = g.emit("layout.flatten", x, 1)
+        g.layout_changes += is_layout_change(x, identity(x.ndim))
+        return dataclasses.replace(x, var=var, sizes=sizes, order=order)
     return _reshape(g, _with_big_axes(g, x, moved), sizes, order)
 
 
@@ -195,7 +202,7 @@ def _with_ones(big: list[int], x: Value, sizes: tuple[Size, ...]) -> tuple[int, 
 
 
 @lowers("expand", "expand_as", "broadcast_to")
-def lower_expand(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
+def _lower_expand(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
     del args, kwargs
     sizes = g.out[0].sizes
     if sizes == input.sizes:
@@ -207,8 +214,10 @@ def lower_expand(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
 
 
 @lowers("repeat", "tile")
-def lower_repeat(g: Graph, input: Value, *repeats: Any) -> Value:
-    repeats = repeats[0] if len(repeats) == 1 and not isinstance(repeats[0], int | Batch) else repeats
+def _lower_repeat(g: Graph, input: Value, *repeats: Any) -> Value:
+    repeats = (
+        repeats[0] if len(repeats) == 1 and not isinstance(repeats[0], int | Batch) else repeats
+    )
     x, ndim = input, len(g.out[0].sizes)
     if ndim != x.ndim:
         x = g.plain(x)
@@ -217,10 +226,10 @@ def lower_repeat(g: Graph, input: Value, *repeats: Any) -> Value:
 
 
 @lowers("view_as_complex")
-def lower_view_as_complex(g: Graph, input: Value) -> Any:
+def _lower_view_as_complex(g: Graph, input: Value) -> Any:
     return g.emit("tensor.view_as_complex", g.plain(input))
 
 
 @lowers("view_as_real")
-def lower_view_as_real(g: Graph, input: Value) -> Any:
+def _lower_view_as_real(g: Graph, input: Value) -> Any:
     return g.emit("tensor.view_as_real", g.plain(input))

@@ -8,8 +8,6 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
-
 
 @dataclasses.dataclass(frozen=True)
 class Var:

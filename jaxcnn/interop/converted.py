@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 import jaxcnn.nn as nn
 from jaxcnn._checks import check
-from jaxcnn.interop.convert.program import (
+from jaxcnn.interop.program import (
     Array,
     Batch,
     Either,

@@ -1,0 +1,436 @@
+r"""Converts torchvision's and timm's architectures with `from_torch`, and compares with PyTorch.
+
+pip install torch pyyaml huggingface_hub safetensors
+pip install --no-deps torchvision==0.28.0 timm==1.0.31
+python experiments/conversion.py
+    240 architectures, the smallest of each family: evaluation, and one training step (output,
+    gradients, running statistics). Under 90 minutes on two CPU cores. Results are kept in --out as
+    they come, and what is there is not measured again.
+python experiments/conversion.py --models timm:resnet18 torchvision:vgg11
+    Some of them.
+python experiments/conversion.py --markdown docs/conversion.md
+    Writes the table too.
+
+Running statistics, scales and biases are random, so that nothing hides at its default.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+import multiprocessing
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import conversion_models
+import numpy as np
+import tyro
+
+KINDS = {
+    "torchvision": [f"torchvision:{name}" for name in conversion_models.TORCHVISION],
+    "CNN": [f"timm:{name}" for name in conversion_models.TIMM_CNN],
+    "hybrid": [f"timm:{name}" for name in conversion_models.TIMM_HYBRID],
+}
+# Relative L2 errors that are allowed, in float32 and float64. In float32 ten times PyTorch's own
+# error is too, where that is larger.
+FLOAT32, FLOAT64 = 1e-5, 1e-9
+# Height and width where the architecture takes any; smaller is faster.
+PIXELS = 128
+# They need more than that, or fix their size without saying so in timm's configuration.
+SIZES = {
+    "torchvision:inception_v3": 299,
+    "torchvision:googlenet": 224,
+    "timm:inception_v3": 299,
+    "timm:inception_v4": 299,
+    "timm:inception_resnet_v2": 299,
+    "timm:nasnetalarge": 331,
+    "timm:pnasnet5large": 331,
+    "torchvision:swin_t": 224,
+    "torchvision:swin_v2_t": 256,
+    "torchvision:maxvit_t": 224,
+    "torchvision:vit_b_16": 224,
+}
+# Auxiliary heads run while training only.
+MODES = {"torchvision:googlenet": "eval", "torchvision:inception_v3": "eval"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Settings."""
+
+    models: tuple[str, ...] = ()
+    """Which models, as timm:resnet18; all of them by default."""
+    train: bool = True
+    """Whether to compare a training step too."""
+    out: Path = Path("runs/conversion.jsonl")
+    """Results, one line for each model."""
+    processes: int = 2
+    """How many run side by side."""
+    markdown: Path | None = None
+    """Where to write the table."""
+
+
+@dataclasses.dataclass
+class Row:
+    """What was measured of one architecture.
+
+    Attributes:
+      name: "timm:resnet18".
+      pixels: Height and width of the images.
+      convert: Seconds that the conversion took.
+      layout_changes: How often an image's data moves between channels first and last.
+      any_size: Whether the converted model takes images of other sizes.
+      evaluation: Relative error of the output in evaluation.
+      output: Relative error of the output of a training step.
+      gradient: Of all gradients together.
+      statistics: Of all running statistics together.
+      allowed: {name of an error: what is allowed}, where it is not 1e-5.
+      failure: Why it failed, if it did.
+    """
+
+    name: str
+    pixels: int = 0
+    convert: float = 0.0
+    layout_changes: int = 0
+    any_size: bool = False
+    evaluation: float | None = None
+    output: float | None = None
+    gradient: float | None = None
+    statistics: float | None = None
+    allowed: dict[str, float] = dataclasses.field(default_factory=dict)
+    failure: str = ""
+
+    def fits(self, *names: str) -> bool:
+        """Whether these errors were measured and are not larger than allowed."""
+        errors = {name: getattr(self, name) for name in names}
+        return all(
+            error is not None and error <= self.allowed.get(name, FLOAT32)
+            for name, error in errors.items()
+        )
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether the evaluation matches."""
+        return self.fits("evaluation")
+
+    @property
+    def trains(self) -> bool:
+        """Whether the training step matches."""
+        return self.fits("output", "gradient", "statistics")
+
+
+def load_libraries() -> None:
+    """Imports torchvision and timm, also where torchvision's compiled part is missing."""
+    import torch
+
+    if hasattr(load_libraries, "schemas"):
+        return
+    library = torch.library.Library("torchvision", "DEF")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    load_libraries.schemas = library  # type: ignore[attr-defined]  # they vanish with it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import timm  # noqa: F401
+        import torchvision  # noqa: F401
+
+
+def build(name: str) -> tuple[Any, int]:
+    """The PyTorch model with random statistics, and the height and width of its images."""
+    load_libraries()
+    import timm
+    import torch
+    import torchvision
+
+    torch.manual_seed(0)
+    source, _, model_name = name.partition(":")
+    if source == "torchvision":
+        fast = {"init_weights": False} if model_name in ("googlenet", "inception_v3") else {}
+        model, pixels = torchvision.models.get_model(model_name, weights=None, **fast), PIXELS
+    else:
+        model = timm.create_model(model_name)
+        config = model.default_cfg
+        size = config.get("input_size", (3, 224, 224))[-1]
+        pixels = size if config.get("fixed_input_size") or size < PIXELS else PIXELS
+        if name in map("timm:{}".format, conversion_models.TIMM_HYBRID):
+            pixels = size
+    randomise(model)
+    return model, SIZES.get(name, pixels)
+
+
+def randomise(model: Any) -> None:
+    """Moves statistics, scales and biases off their defaults; switches random layers off."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for name, x in model.state_dict().items():
+            if not x.is_floating_point():
+                continue
+            noise = torch.randn(x.shape, generator=generator)
+            if name.endswith("running_var"):
+                x.copy_(1 + 0.5 * torch.tanh(noise))
+            elif x.ndim <= 1 or not x.any():
+                x.add_(0.1 * noise)
+    for module in model.modules():
+        for rate in ("p", "drop_prob", "drop_rate", "drop_path_rate", "dropout"):
+            if isinstance(getattr(module, rate, None), float):
+                setattr(module, rate, 0.0)
+    model.train()
+    model.eval()  # some keep what they computed of their weights
+
+
+def relative_error(ours: Any, theirs: Any) -> float:
+    """The L2 norm of the difference, by that of the reference, over all arrays together."""
+    both = zip(ours, theirs, strict=True)
+    pairs = [(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in both]
+    difference = sum(float(np.sum((a - b) ** 2)) for a, b in pairs)
+    return float(np.sqrt(difference / (sum(float(np.sum(b**2)) for _, b in pairs) or 1.0)))
+
+
+def measure(name: str, train: bool) -> Row:
+    """Converts one architecture and compares it."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_default_matmul_precision", "highest")
+    warnings.simplefilter("ignore")
+    row = Row(name)
+    try:
+        model, row.pixels = build(name)
+        _evaluate(row, model)
+        if train:
+            _train(row, model)
+    except Exception as error:  # a row of the table, whatever it is
+        row.failure = f"{type(error).__name__}: {error}"[:500]
+    return row
+
+
+def _compiled(function: Any, *args: Any) -> Any:
+    import jax
+
+    # Each program runs once.
+    options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+    return jax.jit(function).lower(*args).compile(compiler_options=options)(*args)
+
+
+def _images(pixels: int, n: int) -> np.ndarray:
+    return np.random.RandomState(0).standard_normal((n, pixels, pixels, 3)).astype(np.float32)
+
+
+def _torch_images(x: np.ndarray) -> Any:
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+
+
+def _leaves(output: Any) -> list[Any]:
+    if isinstance(output, list | tuple):
+        return [y for x in output for y in _leaves(x)]
+    return (
+        [y for x in output.values() for y in _leaves(x)] if isinstance(output, dict) else [output]
+    )
+
+
+def _evaluate(row: Row, model: Any) -> None:
+    import jax
+    import torch
+
+    import jaxcnn
+
+    x = _images(row.pixels, 2)
+    started = time.perf_counter()
+    example = _torch_images(x[:1])
+    ours, variables = jaxcnn.from_torch(model, example, mode=MODES.get(row.name))
+    row.convert = time.perf_counter() - started
+    row.layout_changes = ours.program.layout_changes
+    row.any_size = not ours.program.fixed_size
+    with torch.no_grad():
+        theirs = [y.numpy() for y in _leaves(model(_torch_images(x)))]
+    y = _compiled(ours.apply, variables, x)
+    row.evaluation = relative_error(_as_theirs(jax.tree.leaves(y), theirs), theirs)
+    if row.evaluation > FLOAT32:
+        with torch.no_grad():
+            exact = [y.numpy() for y in _leaves(model.double()(_torch_images(x).double()))]
+        row.allowed["evaluation"] = max(FLOAT32, 10 * relative_error(theirs, exact))
+        model.float()
+
+
+def _as_theirs(ours: list[Any], theirs: list[Any]) -> list[Any]:
+    return [
+        np.moveaxis(a, -1, 1) if np.ndim(a) > 3 else a for a, _ in zip(ours, theirs, strict=True)
+    ]
+
+
+def _train(row: Row, model: Any) -> None:
+    """A step in float32; where that is not exact enough to tell, in float64."""
+    parts = ("output", "gradient", "statistics")
+    theirs = _step_of_torch(row, model, np.float32)
+    errors = _step_errors(row, model, theirs)
+    if max(errors) > FLOAT32:
+        exact = _step_of_torch(row, model.double(), np.float64)
+        own = [relative_error(a.values(), b.values()) for a, b in zip(theirs, exact, strict=True)]
+        row.allowed |= {n: max(FLOAT32, 10 * e) for n, e in zip(parts, own, strict=True)}
+        if any(e > row.allowed[name] for name, e in zip(parts, errors, strict=True)):
+            errors = _step_errors(row, model, exact)
+            row.allowed |= dict.fromkeys(parts, FLOAT64)
+    row.output, row.gradient, row.statistics = errors
+
+
+Step = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+
+
+def _weights(shape: tuple[int, ...]) -> np.ndarray:
+    """Of the outputs in the loss."""
+    return np.random.RandomState(1).standard_normal(shape)
+
+
+def _step_of_torch(row: Row, model: Any, dtype: Any) -> Step:
+    """Output, gradients and running statistics; the model is left as it was."""
+    import torch
+
+    # What evaluation alone was converted of has no auxiliary heads.
+    heads = ("aux1", "aux2", "AuxLogits") if MODES.get(row.name) == "eval" else ()
+    removed = {head: getattr(model, head) for head in heads if hasattr(model, head)}
+    state = {name: x.clone() for name, x in model.state_dict().items()}
+    model.train()
+    model.zero_grad()
+    for head in removed:
+        setattr(model, head, None)
+    output = _leaves(model(_torch_images(_images(row.pixels, 4).astype(dtype))))[0]
+    (output * torch.from_numpy(_weights(output.shape).astype(dtype))).sum().backward()
+    gradient = {n: p.grad.numpy() for n, p in model.named_parameters() if p.grad is not None}
+    statistics = {n: b.numpy().copy() for n, b in model.named_buffers() if "running_" in n}
+    for head, module in removed.items():
+        setattr(model, head, module)
+    model.load_state_dict(state)
+    model.eval()
+    return {"": output.detach().numpy()}, gradient, statistics
+
+
+def _step_errors(row: Row, model: Any, theirs: Step) -> list[float]:
+    import jax
+    import jax.numpy as jnp
+
+    import jaxcnn
+
+    dtype = theirs[0][""].dtype
+    x = _images(row.pixels, 4).astype(dtype)
+    ours, variables = jaxcnn.from_torch(model, _torch_images(x[:1]), mode=MODES.get(row.name))
+    weights = _weights(theirs[0][""].shape).astype(dtype)
+
+    def loss(params: Any, others: Any) -> Any:
+        y, new = ours.apply(
+            {"params": params, **others},
+            x,
+            train=True,
+            mutable=["batch_stats"],
+            rngs={"dropout": jax.random.key(0)},
+        )
+        y = jax.tree.leaves(y)[0]
+        return jnp.sum(y * weights), (y, new)
+
+    others = {key: value for key, value in variables.items() if key != "params"}
+    gradient, (y, new) = _compiled(jax.grad(loss, has_aux=True), variables["params"], others)
+    step = ({"": y}, jaxcnn.to_state_dict({"params": gradient}), jaxcnn.to_state_dict(new))
+    errors = []
+    for ours_, theirs_ in zip(step, theirs, strict=True):
+        missing = sorted(theirs_.keys() - ours_.keys())
+        if missing:
+            raise ValueError(f"the converted model has no {missing}")
+        errors.append(relative_error([ours_[name] for name in theirs_], theirs_.values()))
+    return errors
+
+
+def main(settings: Settings) -> None:
+    names = settings.models or tuple(name for kind in KINDS.values() for name in kind)
+    settings.out.parent.mkdir(parents=True, exist_ok=True)
+    rows = read(settings.out)
+    left = [name for name in names if name not in rows]
+    context = multiprocessing.get_context("spawn")
+    # A process for each few models: compiled programs would fill the memory.
+    with (
+        concurrent.futures.ProcessPoolExecutor(
+            settings.processes, mp_context=context, max_tasks_per_child=8
+        ) as pool,
+        settings.out.open("a") as file,
+    ):
+        jobs = [pool.submit(measure, name, settings.train) for name in left]
+        for job in concurrent.futures.as_completed(jobs):
+            row = job.result()
+            rows[row.name] = row
+            print(json.dumps(dataclasses.asdict(row)), file=file, flush=True)
+            print(line(row), flush=True)
+    wanted = {name: rows[name] for name in names}
+    print(summary(wanted))
+    if settings.markdown is not None:
+        settings.markdown.write_text(markdown(wanted))
+
+
+def read(file: Path) -> dict[str, Row]:
+    """The rows that were measured before."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {row["name"]: Row(**row) for row in map(json.loads, lines)}
+
+
+def line(row: Row) -> str:
+    """A row, for the terminal."""
+    errors = (row.evaluation, row.output, row.gradient, row.statistics)
+    shown = " ".join("       -" if error is None else f"{error:8.1e}" for error in errors)
+    rest = f"{row.convert:5.1f} s {row.layout_changes:3d} {row.failure[:150]}"
+    return f"{row.name:45} {shown} {rest}"
+
+
+def summary(rows: dict[str, Row]) -> str:
+    """How many match, of each kind."""
+    lines = []
+    for kind, names in KINDS.items():
+        of_kind = [rows[name] for name in names if name in rows]
+        if of_kind:
+            lines.append(
+                f"{kind}: {len(of_kind)} architectures, {sum(r.evaluates for r in of_kind)} match "
+                f"in evaluation, {sum(r.trains for r in of_kind)} in a training step"
+            )
+    return "\n".join(lines)
+
+
+def markdown(rows: dict[str, Row]) -> str:
+    """The page with the table."""
+    parts = [_INTRODUCTION, summary(rows).replace("\n", "\n\n"), ""]
+    for kind, names in KINDS.items():
+        parts += ["", f"## {kind}", "", _HEAD]
+        parts += [_table_line(rows[name]) for name in names if name in rows]
+    return "\n".join(parts) + "\n"
+
+
+def _table_line(row: Row) -> str:
+    errors = (row.evaluation, row.output, row.gradient, row.statistics)
+    cells = ["" if error is None else f"{error:.0e}" for error in errors]
+    size = f"{row.pixels}" if row.any_size else f"{row.pixels} only"
+    why = row.failure.splitlines()[0].replace("|", "\\|") if row.failure else ""
+    if not why and not (row.evaluates and row.trains):
+        why = "error too large"
+    cells = [row.name.partition(":")[2], size, *cells, str(row.layout_changes), why]
+    return f"| {' | '.join(cells)} |"
+
+
+_INTRODUCTION = """# Conversion
+
+What `jaxcnn.from_torch` makes of the architectures of torchvision and timm, the smallest of each
+family. Written by `python experiments/conversion.py --markdown docs/conversion.md`.
+
+Evaluation, and the output, the gradients and the running statistics of one training step, are
+compared in float32: allowed is 1e-5, or ten times PyTorch's own error (against itself in float64)
+where that is larger. Steps too ill-conditioned for that are compared in float64 instead: allowed is
+1e-9. Errors are relative, in the L2 norm. Running statistics, scales and biases are random.
+"Layout" counts how often an image's data moves between channels first and last.
+"""
+_HEAD = """| model | pixels | evaluation | step: output | gradients | statistics | layout | failure |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"""
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__))
