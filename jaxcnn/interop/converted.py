@@ -41,6 +41,11 @@ class Converted(linen.Module):
 
     program: Program
 
+    @property
+    def tied(self) -> dict[str, str]:
+        """{further name: first name} of shared parameters, for `to_state_dict`."""
+        return dict(self.program.tied)
+
     @linen.compact
     def __call__(self, *inputs: Any, train: bool = False) -> Any:
         self._check(inputs)

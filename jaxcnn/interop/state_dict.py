@@ -67,7 +67,7 @@ def to_state_dict(
     Args:
       variables: `{"params": ..., "batch_stats": ...}`.
       tied: `tied_names(...)` of a model that uses a module twice: its arrays are listed under each
-        of its names, as in PyTorch.
+        of its names, as in PyTorch. Names of single arrays, such as `Converted.tied`, do too.
 
     Returns:
       Arrays by dotted name, with PyTorch's shapes. `num_batches_tracked` is int64, as there.
@@ -83,6 +83,8 @@ def to_state_dict(
     for second, first in (tied or {}).items():
         own = {k.rpartition(".")[2]: v for k, v in arrays.items() if k.rpartition(".")[0] == first}
         arrays |= {f"{second}.{leaf}": v for leaf, v in own.items()}
+        if first in arrays:
+            arrays[second] = arrays[first]
     return {k: v.astype(np.int64) if k.endswith(_COUNTER) else v for k, v in arrays.items()}
 
 
@@ -271,7 +273,7 @@ def _under_first_names(given: Mapping[str, Any], tied: Mapping[str, str]) -> dic
     arrays: dict[str, Any] = {}
     for name, value in given.items():
         module, _, leaf = name.rpartition(".")
-        first = f"{tied[module]}.{leaf}" if module in tied else name
+        first = tied.get(name, f"{tied[module]}.{leaf}" if module in tied else name)
         same = first not in arrays or _equal(name, arrays[first], value)
         rule = "arrays of a module used twice must be equal"
         check(same, _WHERE, rule, name=name, first_name=first)

@@ -291,8 +291,11 @@ class _Recorder(TorchFunctionMode):
         except (DataDependentOutputException, DynamicOutputShapeException):
             self._refuse_values(function_name(function))
         with torch._C.DisableTorchFunction():
-            returned = _tensors(out)
             mutated = [x for x, v in zip(inputs, versions, strict=True) if x._version != v]
+            if not mutated and any(out is x for x in inputs):
+                # What returns its argument in evaluation, such as dropout, may not in training.
+                out = torch.ops.aten.alias.default(out)
+            returned = _tensors(out)
             if returned or mutated:
                 if described is None:
                     described = tuple(self.described(list(args))), self.described(kwargs)
