@@ -16,8 +16,8 @@ Running statistics, scales and biases are random, so that nothing hides at its d
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
+import functools
 import json
 import multiprocessing
 import time
@@ -357,16 +357,10 @@ def main(settings: Settings) -> None:
     rows = read(settings.out)
     left = [name for name in names if name not in rows]
     context = multiprocessing.get_context("spawn")
-    # A process for each few models: compiled programs would fill the memory.
-    with (
-        concurrent.futures.ProcessPoolExecutor(
-            settings.processes, mp_context=context, max_tasks_per_child=8
-        ) as pool,
-        settings.out.open("a") as file,
-    ):
-        jobs = [pool.submit(measure, name, settings.train) for name in left]
-        for job in concurrent.futures.as_completed(jobs):
-            row = job.result()
+    # New processes after a few models: compiled programs would fill the memory.
+    with context.Pool(settings.processes, maxtasksperchild=8) as pool, settings.out.open("a") as file:
+        measured = functools.partial(measure, train=settings.train)
+        for row in pool.imap_unordered(measured, left):
             rows[row.name] = row
             print(json.dumps(dataclasses.asdict(row)), file=file, flush=True)
             print(line(row), flush=True)

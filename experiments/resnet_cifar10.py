@@ -7,7 +7,8 @@ python experiments/resnet_cifar10.py
 python experiments/resnet_cifar10.py --train-split test --validation 0.2 --epochs 15 \
         --milestones 8 12
     Trains on 8,000 of the test images and tests on the other 2,000, in about ten minutes on two
-    CPU cores.
+    CPU cores. On an NVIDIA H200 seeds 0 to 2 reach 66.90, 64.25 and 58.00 %; PyTorch with the same
+    recipe 53.65, 60.00 and 67.20 % (`bench/resnet_cifar10_seeds.py`).
 python experiments/resnet_cifar10.py --smoke
     A minute: a few hundred scanned digits, to see that everything works.
 """

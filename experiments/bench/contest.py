@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ class Contestant:
     """A process that `serve` runs: it prepares a case, then measures it on request."""
 
     def __init__(self, command: Sequence[str]) -> None:
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+        # Contestants share a GPU's memory.
+        own = {"TF_CPP_MIN_LOG_LEVEL": "2", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        environment = {**os.environ, **own}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
@@ -54,23 +57,23 @@ def serve(prepare: Callable[[str], Run], seconds: float) -> None:
 
     Args:
       prepare: Takes the name of a case and returns what to measure; calling that must wait until
-        the work is done.
+        the work is done, or leave that to its attribute `wait`.
       seconds: About how long a round takes.
     """
     # What libraries print must not come between the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
-    run, calls = None, 1
+    run, calls = None, 0
     for line in sys.stdin:
         request = json.loads(line)
         if "case" in request:
             started = time.perf_counter()
-            run = prepare(request["case"])
-            run()
+            run, calls = prepare(request["case"]), 0
+            _time(run, 1)
             answer: dict[str, Any] = {"first": time.perf_counter() - started}
-            once = _time(run, 2)
-            calls = max(round(seconds / once / getattr(run, "steps", 1)), 1)
         else:
             assert run is not None
+            # Not before: the others may still be compiling.
+            calls = calls or max(round(seconds / _time(run, 2) / getattr(run, "steps", 1)), 1)
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             answer = {"seconds": _time(run, calls), "peak_bytes": peak}
         print(json.dumps(answer), file=answers, flush=True)
@@ -80,21 +83,30 @@ def _time(run: Run, calls: int) -> float:
     """Seconds of one call, or of one step where a call makes several or measures itself."""
     started = time.perf_counter()
     own = [run() for _ in range(calls)]
+    getattr(run, "wait", lambda: None)()
     if isinstance(own[0], float):
         return statistics.mean(own)
     return (time.perf_counter() - started) / calls / getattr(run, "steps", 1)
 
 
 def compete(
-    contestants: Mapping[str, Contestant], case: str, rounds: int
+    contestants: Mapping[str, Contestant], case: str, rounds: int, together: bool = False
 ) -> dict[str, dict[str, Any]]:
     """Measures one case.
+
+    Args:
+      contestants: Their processes.
+      case: Name of the case.
+      rounds: Rounds of each.
+      together: Whether all prepare at the same time, which is sooner where there are many cores.
 
     Returns:
       For each contestant its median, all its rounds (seconds of one call), the seconds until its
       first call was done and the largest memory of its process.
     """
-    first = {name: each.ask(case=case)["first"] for name, each in contestants.items()}
+    with ThreadPoolExecutor(len(contestants) if together else 1) as pool:
+        prepared = pool.map(lambda each: each.ask(case=case)["first"], contestants.values())
+        first = dict(zip(contestants, prepared, strict=True))
     answers: dict[str, list[dict[str, Any]]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, each in contestants.items():

@@ -70,13 +70,30 @@ class BasicBlock(nn.Module):
         return nn.relu(y + x)
 
 
+class Bottleneck(nn.Module):
+    """A 3x3 convolution between two 1x1 ones, beside a shortcut; outputs are 4 times as wide."""
+
+    features: int
+    strides: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        y = nn.relu(batch_norm(train)(conv(self.features, 1, use_bias=False)(x)))
+        y = batch_norm(train)(conv(self.features, 3, self.strides, use_bias=False)(y))
+        y = batch_norm(train)(conv(4 * self.features, 1, use_bias=False)(nn.relu(y)))
+        if x.shape[-1] != y.shape[-1]:
+            x = batch_norm(train)(conv(4 * self.features, 1, self.strides, use_bias=False)(x))
+        return nn.relu(y + x)
+
+
 class ResNet(nn.Module):
     """A residual network, with the stem for CIFAR's or for ImageNet's images."""
 
     widths: Sequence[int]
-    depth: int
+    depths: Sequence[int]
     classes: int
     imagenet: bool
+    bottleneck: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -85,10 +102,13 @@ class ResNet(nn.Module):
         if self.imagenet:
             padding: Any = [(1, 1), (1, 1)]  # annotated as a string alone in Flax
             x = nn.max_pool(x, (3, 3), (2, 2), padding)
-        for i, width in enumerate(self.widths):
-            for j in range(self.depth):
+        for i, (width, depth) in enumerate(zip(self.widths, self.depths, strict=True)):
+            for j in range(depth):
                 strides = 2 if i > 0 and j == 0 else 1
-                x = BasicBlock(width, strides, project=self.imagenet)(x, train)
+                if self.bottleneck:
+                    x = Bottleneck(width, strides)(x, train)
+                else:
+                    x = BasicBlock(width, strides, project=self.imagenet)(x, train)
         return nn.Dense(self.classes)(x.mean((1, 2)))
 
 
@@ -210,11 +230,13 @@ class SpectFormer(nn.Module):
         return nn.Dense(1000)(nn.LayerNorm()(x))
 
 
+WIDTHS = (64, 128, 256, 512)
 NETS = {
     "lenet": LeNet(),
     "cifar10_quick": Cifar10Quick(),
-    "resnet20": ResNet((16, 32, 64), depth=3, classes=10, imagenet=False),
-    "resnet18": ResNet((64, 128, 256, 512), depth=2, classes=1000, imagenet=True),
+    "resnet20": ResNet((16, 32, 64), (3, 3, 3), classes=10, imagenet=False),
+    "resnet18": ResNet(WIDTHS, (2, 2, 2, 2), classes=1000, imagenet=True),
+    "resnet50": ResNet(WIDTHS, (3, 4, 6, 3), classes=1000, imagenet=True, bottleneck=True),
     "mobilenet_v2": MobileNetV2(),
     "spectformer_h_s": SpectFormer(),
 }

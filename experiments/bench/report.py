@@ -13,7 +13,12 @@ from typing import Annotated, Any
 
 import tyro
 
-FILES = ("train", "layers", "input", "startup")
+FILES = ("train", "layers", "input", "startup", "train_gpu")
+# Operations a second of dense products by the maker's data sheets; float32 runs in TF32.
+PEAKS = {
+    "NVIDIA H100": {"bfloat16": 989e12, "float32": 495e12},
+    "NVIDIA H200": {"bfloat16": 989e12, "float32": 495e12},
+}
 INTRODUCTION = """# Performance
 
 jaxcnn against plain flax.linen and PyTorch on the same machine: {machine}.
@@ -29,7 +34,7 @@ jaxcnn bench                # everything; about 40 minutes on two cores
 jaxcnn bench --only train   # or train, layers, input, startup
 ```
 
-The same scripts run on a GPU as they are.
+`python experiments/bench/train.py --gpu` measures training steps on a GPU.
 """
 
 
@@ -143,6 +148,52 @@ def startup_section(results: dict[str, Any]) -> str:
     )
 
 
+def gpu_section(report: dict[str, Any]) -> str:
+    machine, rows = report["machine"], []
+    for case, found in report["train"].items():
+        size, own = report["sizes"][case], found["jaxcnn"]["seconds"]
+        torch, which = best(found, "torch")
+        eager = found["torch-eager"]["seconds"]
+        speed = lambda seconds, size=size: f"{size['batch'] / seconds:,.0f}"
+        # Two operations a multiply-add, forward and twice as many backward.
+        work = 6 * size["multiply_adds"] * size["batch"] / own
+        peak = next((v for k, v in PEAKS.items() if machine["device"].startswith(k)), None)
+        rows.append(
+            (
+                case,
+                speed(own),
+                f"{speed(torch)} ({which.partition('-')[2]})",
+                speed(eager),
+                f"**{torch / own:.2f}**",
+                f"**{eager / own:.2f}**",
+                f"{work / peak[case.split()[1]]:.1%}" if peak else "",
+            )
+        )
+    head = (
+        "model",
+        "jaxcnn, images/s",
+        "PyTorch",
+        "PyTorch eager",
+        "/ PyTorch",
+        "/ eager",
+        "jaxcnn, of the peak",
+    )
+    versions = ", ".join(f"{k} {machine[k]}" for k in ("jax", "torch") if k in machine)
+    return (
+        f"## Training steps on a GPU\n\n{machine['device']}, {versions}. Images lie on the card. "
+        "float32 is TF32 in convolutions and products on both sides. bfloat16 is "
+        '`make_train_step(precision="bfloat16")` and `torch.autocast`. PyTorch is the fastest of '
+        "eager, channels_last, compiled in channels_last (with the fused optimiser, `compile`) and "
+        "that with CUDA graphs (`graphs`); cuDNN's fastest algorithms are sought "
+        "on both sides. The share of the peak counts the convolutions' and linear layers' "
+        "operations, against the card's dense rate by its data sheet.\n\n"
+        "```bash\npython experiments/bench/train.py --gpu --rounds 3 --seconds 1 "
+        "--out docs/performance/train_gpu.json\npython experiments/bench/report.py docs\n```\n\n"
+        + table(head, rows)
+        + (f"\n\n{report['note']}" if "note" in report else "")
+    )
+
+
 def draw(results: dict[str, Any], path: Path) -> None:
     """A bar for each contestant and model, as a multiple of PyTorch's best."""
     import matplotlib
@@ -187,7 +238,11 @@ def write(docs: Path) -> None:
         "startup": startup_section,
     }
     parts = [INTRODUCTION.format(machine=machine_of(reports))]
-    parts += [sections[name](report[name]) + "\n" for name, report in reports.items()]
+    parts += [
+        sections[name](report[name]) + "\n" for name, report in reports.items() if name in sections
+    ]
+    if "train_gpu" in reports:
+        parts.append(gpu_section(reports["train_gpu"]) + "\n")
     (docs / "performance.md").write_text("\n".join(parts))
     if "train" in reports:
         draw(reports["train"]["train"], folder / "train.png")

@@ -77,6 +77,36 @@ class BasicBlock(nn.Module):
         return self.relu(y)
 
 
+class Bottleneck(nn.Module):
+    """A 3x3 convolution between two 1x1 ones, beside a shortcut; outputs are 4 times as wide."""
+
+    def __init__(self, inputs: int, width: int, stride: int):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * width)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = None
+        if inputs != 4 * width:
+            conv = nn.Conv2d(inputs, 4 * width, 1, stride, bias=False)
+            self.downsample = nn.Sequential(conv, nn.BatchNorm2d(4 * width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        y += x if self.downsample is None else self.downsample(x)
+        return self.relu(y)
+
+
+def bottlenecks(inputs: int, width: int, depth: int, stride: int = 2) -> nn.Sequential:
+    rest = (Bottleneck(4 * width, width, 1) for _ in range(depth - 1))
+    return nn.Sequential(Bottleneck(inputs, width, stride), *rest)
+
+
 def stage(inputs: int, outputs: int, depth: int, project: bool) -> nn.Sequential:
     rest = (BasicBlock(outputs, outputs, project) for _ in range(depth - 1))
     return nn.Sequential(BasicBlock(inputs, outputs, project), *rest)
@@ -109,6 +139,22 @@ def resnet18() -> nn.Module:
         avgpool=nn.AdaptiveAvgPool2d(1),
         flatten=nn.Flatten(),
         fc=nn.Linear(512, 1000),
+    )
+
+
+def resnet50() -> nn.Module:
+    return named(
+        conv1=nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False),
+        bn1=nn.BatchNorm2d(64),
+        relu=nn.ReLU(inplace=True),
+        maxpool=nn.MaxPool2d(3, stride=2, padding=1),
+        layer1=bottlenecks(64, 64, 3, stride=1),
+        layer2=bottlenecks(256, 128, 4),
+        layer3=bottlenecks(512, 256, 6),
+        layer4=bottlenecks(1024, 512, 3),
+        avgpool=nn.AdaptiveAvgPool2d(1),
+        flatten=nn.Flatten(),
+        fc=nn.Linear(2048, 1000),
     )
 
 
@@ -176,6 +222,7 @@ class SpectralGate(nn.Module):
         self.side = side
         self.complex_weight = nn.Parameter(0.02 * torch.randn(side, side // 2 + 1, dim, 2))
 
+    @torch.compiler.disable  # its Triton programs know no complex numbers
     def forward(self, x: Tensor) -> Tensor:
         size = (self.side, self.side)
         spectrum = torch.fft.rfft2(x.unflatten(1, size), dim=(1, 2), norm="ortho")
@@ -274,5 +321,5 @@ def spectformer_h_s() -> nn.Module:
 
 NETS = {
     net.__name__: net
-    for net in (lenet, cifar10_quick, resnet20, resnet18, mobilenet_v2, spectformer_h_s)
+    for net in (lenet, cifar10_quick, resnet20, resnet18, resnet50, mobilenet_v2, spectformer_h_s)
 }

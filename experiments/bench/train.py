@@ -5,9 +5,17 @@ python experiments/bench/train.py
     cores. Prints steps per second and ratios of medians, and writes them as JSON. Needs torch.
 python experiments/bench/train.py --models resnet20 --rounds 3
     One model, fewer rounds.
+python experiments/bench/train.py --gpu --rounds 3 --seconds 1 --out docs/performance/train_gpu.json
+    Five models on an NVIDIA GPU, in bfloat16 and float32. All contestants of a model compile at
+    the same time, in minutes, and share the memory: with less than 140 GB leave some out.
 
 jaxcnn makes several steps in one dispatch, as `train.fit` does (jaxcnn-step: one). PyTorch runs
 eagerly, in channels_last, and compiled; the fastest counts. All batches lie on the device.
+
+On a GPU, convolutions and products of float32 run in TF32 on both sides: JAX's default, and
+`set_float32_matmul_precision("high")`. bfloat16 is `make_train_step(precision="bfloat16")` and
+`torch.autocast`. cuDNN's fastest algorithms are sought on both sides. `torch-compile` is compiled
+in channels_last, `torch-graphs` with CUDA graphs as well; both have the fused optimiser.
 """
 
 from __future__ import annotations
@@ -16,7 +24,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import contest
 import tyro
@@ -31,14 +39,17 @@ CASES = {
     "resnet18": (128, 128, 3, 8),
     "spectformer_h_s": (224, 224, 3, 2),
 }
-CONTESTANTS = (
-    "jaxcnn",
-    "jaxcnn-step",
-    "flax",
-    "torch-eager",
-    "torch-channels_last",
-    "torch-compile",
-)
+GPU_CASES = {
+    "lenet": (28, 28, 1, 256),
+    "cifar10_quick": (32, 32, 3, 256),
+    "resnet50": (224, 224, 3, 256),
+    "mobilenet_v2": (224, 224, 3, 256),
+    "spectformer_h_s": (224, 224, 3, 128),
+}
+TORCH = ("torch-eager", "torch-channels_last", "torch-compile")
+CONTESTANTS = ("jaxcnn", "jaxcnn-step", "flax", *TORCH)
+GPU_CONTESTANTS = ("jaxcnn", *TORCH, "torch-graphs")
+OPTIONS = {"spectformer_h_s": {"token_label": False, "drop_path_rate": 0}}
 LR, MOMENTUM = 0.01, 0.9
 
 
@@ -46,10 +57,14 @@ LR, MOMENTUM = 0.01, 0.9
 class Settings:
     """Settings."""
 
-    models: tuple[str, ...] = tuple(CASES)
-    """Which models; a number after a dash is the batch size."""
-    contestants: tuple[str, ...] = CONTESTANTS
-    """Who takes part."""
+    models: tuple[str, ...] = ()
+    """Which models, all by default; a number after a dash is the batch size."""
+    contestants: tuple[str, ...] = ()
+    """Who takes part, all by default."""
+    gpu: bool = False
+    """Measure what a GPU trains, on the first one."""
+    precisions: tuple[Literal["bfloat16", "float32"], ...] = ("bfloat16", "float32")
+    """What a GPU computes in."""
     rounds: int = 7
     """Rounds of each contestant, alternating."""
     seconds: float = 1.5
@@ -62,55 +77,82 @@ class Settings:
     """Be one contestant (used by the rounds themselves)."""
 
 
-def make_batch(case: str, seed: int = 0) -> tuple[Any, Any]:
-    """uint8-like images as floats, and labels."""
-    import numpy as np
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """What all contestants train.
 
-    h, w, c, n = CASES[case]
-    rng = np.random.RandomState(seed)
-    return rng.standard_normal((n, h, w, c)).astype(np.float32), rng.randint(0, 10, n)
+    Attributes:
+      name: The model; on a GPU with the precision, as in "lenet bfloat16".
+      gpu: Whether it runs on a GPU.
+    """
+
+    name: str
+    gpu: bool
+
+    @property
+    def model(self) -> str:
+        return self.name.partition(" ")[0].partition("-")[0]
+
+    @property
+    def precision(self) -> str:
+        return self.name.partition(" ")[2] or "float32"
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Height, width, channels and images."""
+        return (GPU_CASES if self.gpu else CASES)[self.name.partition(" ")[0]]
+
+    def batch(self) -> tuple[Any, Any]:
+        """uint8-like images as floats, and labels."""
+        import numpy as np
+
+        h, w, c, n = self.shape
+        rng = np.random.RandomState(0)
+        return rng.standard_normal((n, h, w, c)).astype(np.float32), rng.randint(0, 10, n)
 
 
-def prepare_jaxcnn(case: str, one_step: bool) -> contest.Run:
+def prepare_jaxcnn(case: Case, one_step: bool) -> contest.Run:
     import jax
     import numpy as np
 
     from jaxcnn import models, optim, train
     from jaxcnn.train.feed import most_steps
 
-    name, (images, labels) = case.partition("-")[0], make_batch(case)
-    options = {"token_label": False, "drop_path_rate": 0} if "spectformer" in name else {}
-    model = models.create(name, **options)
-    state = train.create_state(model, optim.sgd(LR, MOMENTUM), jax.random.key(0), images)
+    images, labels = case.batch()
+    model = models.create(case.model, **OPTIONS.get(case.model, {}))
+    state = train.create_state(model, optim.sgd(LR, MOMENTUM), jax.random.key(0), images[:1])
     size = images[0].size  # of an image in bytes
     steps = 1 if one_step else most_steps(size, len(images), jax.default_backend())
     batch = {"image": images, "label": labels.astype(np.int32)}
+    program = train.make_train_step(precision=case.precision)
     devices = jax.local_devices()[:1]
     if one_step:
-        step = train.parallelize(train.make_train_step(), devices=devices)
+        step = train.parallelize(program, devices=devices)
     else:
-        several = train.scan_steps(train.make_train_step())
-        step = train.parallelize(several, devices=devices, batch_axis=1)
+        step = train.parallelize(train.scan_steps(program), devices=devices, batch_axis=1)
         batch = {key: np.stack([x] * steps) for key, x in batch.items()}
-    batch = jax.device_put(batch)
+    state, batch, metrics = step.replicate(state), step.shard(batch), None
 
     def run() -> None:
-        nonlocal state
-        state, metrics = step(state, batch)
-        jax.block_until_ready(metrics)
+        nonlocal state, metrics
+        state, metrics = step.run(state, batch)
+        if not case.gpu:
+            jax.block_until_ready(metrics)
 
     run.steps = steps  # type: ignore[attr-defined]
+    # A GPU has the next steps queued, as in `train.fit`.
+    run.wait = lambda: jax.block_until_ready(metrics)  # type: ignore[attr-defined]
     return run
 
 
-def prepare_flax(case: str) -> contest.Run:
+def prepare_flax(case: Case) -> contest.Run:
     import flax_twins
     import jax
     import jax.numpy as jnp
     import optax
 
-    images, labels = make_batch(case)
-    model, tx = flax_twins.build(case.partition("-")[0]), optax.sgd(LR, MOMENTUM)
+    images, labels = case.batch()
+    model, tx = flax_twins.build(case.model), optax.sgd(LR, MOMENTUM)
     variables = jax.jit(model.init)(jax.random.key(0), images)
     params, stats = variables["params"], variables.get("batch_stats", {})
     opt_state = tx.init(params)
@@ -142,42 +184,73 @@ def prepare_flax(case: str) -> contest.Run:
     return run
 
 
-def prepare_torch(case: str, kind: str, threads: int) -> contest.Run:
+def prepare_torch(case: Case, kind: str, threads: int) -> contest.Run:
     import torch
     import torch_twins
 
     torch.set_num_threads(threads)
-    images, labels = make_batch(case)
-    model: Any = torch_twins.build(case.partition("-")[0])
-    x, y = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels)
-    if kind == "channels_last":
+    device = torch.device("cuda" if case.gpu else "cpu")
+    images, labels = case.batch()
+    model: Any = torch_twins.build(case.model).to(device)
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().to(device)
+    y = torch.from_numpy(labels).to(device)
+    if kind == "channels_last" or (case.gpu and kind != "eager"):
         model = model.to(memory_format=torch.channels_last)
         x = x.to(memory_format=torch.channels_last)
-    program = torch.compile(model) if kind == "compile" else model
-    optimizer = torch.optim.SGD(model.parameters(), LR, MOMENTUM)
+    mode = "reduce-overhead" if kind == "graphs" else None
+    program = torch.compile(model, mode=mode) if kind in ("compile", "graphs") else model
+    fused = True if case.gpu and kind != "eager" else None
+    optimizer = torch.optim.SGD(model.parameters(), LR, MOMENTUM, fused=fused)
     criterion = torch.nn.CrossEntropyLoss()
+    half = torch.autocast(device.type, torch.bfloat16, enabled=case.precision == "bfloat16")
 
     def run() -> None:
         optimizer.zero_grad()
-        criterion(program(x), y).backward()
+        with half:
+            loss = criterion(program(x), y)
+        loss.backward()
         optimizer.step()
 
+    if case.gpu:
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cudnn.benchmark = True
+        run.wait = torch.cuda.synchronize  # type: ignore[attr-defined]
     return run
 
 
 def measure(settings: Settings) -> dict[str, Any]:
     results = {}
-    for case in settings.models:
-        names = contest.installed(settings.contestants)
-        own = [sys.executable, __file__, "--threads", str(settings.threads)]
-        own += ["--seconds", str(settings.seconds)]
-        contestants = {name: contest.Contestant([*own, "--serve", name]) for name in names}
-        found = contest.compete(contestants, case, settings.rounds)
-        for each in contestants.values():
+    models = settings.models or tuple(GPU_CASES if settings.gpu else CASES)
+    contestants = settings.contestants or (GPU_CONTESTANTS if settings.gpu else CONTESTANTS)
+    precisions = [f" {name}" for name in settings.precisions] if settings.gpu else [""]
+    own = [sys.executable, __file__, "--threads", str(settings.threads)]
+    own += ["--seconds", str(settings.seconds), *(["--gpu"] if settings.gpu else [])]
+    for case in (model + precision for precision in precisions for model in models):
+        names = contest.installed(contestants)
+        rivals = {name: contest.Contestant([*own, "--serve", name]) for name in names}
+        found = contest.compete(rivals, case, settings.rounds, together=settings.gpu)
+        for each in rivals.values():
             each.close()
         results[case] = found
         print(describe(case, found), flush=True)
     return results
+
+
+def sizes(results: dict[str, Any]) -> dict[str, Any]:
+    """Images in a batch of each case, and multiply-adds of an image forward."""
+    import jax
+
+    from jaxcnn import models
+    from jaxcnn.interop.layers import layer_table
+
+    found = {}
+    for name in results:
+        case = Case(name, gpu=True)
+        *image, batch = case.shape
+        model = models.create(case.model, **OPTIONS.get(case.model, {}))
+        table = layer_table(model, jax.ShapeDtypeStruct((1, *image), "float32"))
+        found[name] = {"batch": batch, "multiply_adds": table.multiply_adds}
+    return found
 
 
 def describe(case: str, found: dict[str, dict[str, Any]]) -> str:
@@ -203,11 +276,14 @@ def main(settings: Settings) -> None:
         results = measure(settings)
         if settings.out is not None:
             report = {"machine": contest.machine(), "train": results}
+            if settings.gpu:
+                report["sizes"] = sizes(results)
             settings.out.write_text(json.dumps(report, indent=1) + "\n")
         return
     name, _, kind = settings.serve.partition("-")
 
-    def prepare(case: str) -> contest.Run:
+    def prepare(case_name: str) -> contest.Run:
+        case = Case(case_name, settings.gpu)
         if name == "jaxcnn":
             return prepare_jaxcnn(case, one_step=kind == "step")
         return prepare_flax(case) if name == "flax" else prepare_torch(case, kind, settings.threads)

@@ -203,9 +203,11 @@ class ParallelStep:
           batch: This process's part of a batch, or a tree of anything with its shapes and dtypes.
           *shared: What is shared, replicated.
         """
+        # int64 labels are int32 on the device, unless x64 is on.
+        dtype = functools.partial(jax.dtypes.canonicalize_dtype, allow_extended_dtype=True)
         batch = jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(
-                self._whole_shape(x.shape), x.dtype, sharding=self._parts
+                self._whole_shape(x.shape), dtype(x.dtype), sharding=self._parts
             ),
             batch,
         )

@@ -25,6 +25,7 @@ NETS: dict[str, tuple[dict[str, Any], tuple[int, ...]]] = {
     "cifar10_quick": ({}, (2, 32, 32, 3)),
     "resnet20": ({}, (2, 15, 18, 3)),
     "resnet18": ({}, (2, 39, 46, 3)),
+    "resnet50": ({}, (2, 39, 46, 3)),
     "mobilenet_v2": ({}, (2, 39, 46, 3)),
     "spectformer_h_s": ({"token_label": False, "drop_path_rate": 0}, (1, 224, 224, 3)),
 }
