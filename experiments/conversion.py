@@ -5,7 +5,7 @@ pip install --no-deps torchvision==0.28.0 timm==1.0.31
 python experiments/conversion.py
     240 architectures, the smallest of each family: evaluation, and one training step (output,
     gradients, running statistics). Under 90 minutes on two CPU cores. Results are kept in --out as
-    they come, and what is there is not measured again.
+    they come, and what is there is not measured again unless it failed.
 python experiments/conversion.py --models timm:resnet18 torchvision:vgg11
     Some of them.
 python experiments/conversion.py --markdown docs/conversion.md
@@ -43,6 +43,7 @@ ILL_CONDITIONED = 1e-4
 PIXELS = 128
 # They need more than that, or fix their size without saying so in timm's configuration.
 SIZES = {
+    "timm:bat_resnext26ts": 256,
     "torchvision:inception_v3": 299,
     "torchvision:googlenet": 224,
     "timm:inception_v3": 299,
@@ -197,17 +198,17 @@ def measure(name: str, train: bool) -> Row:
     """Converts one architecture and compares it."""
     import jax
 
-    jax.config.update("jax_enable_x64", True)
-    jax.config.update("jax_default_matmul_precision", "highest")
-    warnings.simplefilter("ignore")
     row = Row(name)
-    try:
-        model, row.pixels = build(name)
-        _evaluate(row, model)
-        if train:
-            _train(row, model)
-    except Exception as error:  # a row of the table, whatever it is
-        row.failure = f"{type(error).__name__}: {error}"[:500]
+    highest = jax.default_matmul_precision("highest")
+    with jax.enable_x64(True), highest, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            model, row.pixels = build(name)
+            _evaluate(row, model)
+            if train:
+                _train(row, model)
+        except Exception as error:  # a row of the table, whatever it is
+            row.failure = f"{type(error).__name__}: {error}"[:500]
     return row
 
 
@@ -358,7 +359,8 @@ def main(settings: Settings) -> None:
     left = [name for name in names if name not in rows]
     context = multiprocessing.get_context("spawn")
     # New processes after a few models: compiled programs would fill the memory.
-    with context.Pool(settings.processes, maxtasksperchild=8) as pool, settings.out.open("a") as file:
+    pool = context.Pool(settings.processes, maxtasksperchild=8)
+    with pool, settings.out.open("a") as file:
         measured = functools.partial(measure, train=settings.train)
         for row in pool.imap_unordered(measured, left):
             rows[row.name] = row
@@ -371,9 +373,9 @@ def main(settings: Settings) -> None:
 
 
 def read(file: Path) -> dict[str, Row]:
-    """The rows that were measured before."""
+    """The rows that were measured before; failures are measured again."""
     lines = file.read_text().splitlines() if file.exists() else []
-    return {row["name"]: Row(**row) for row in map(json.loads, lines)}
+    return {row["name"]: Row(**row) for row in map(json.loads, lines) if not row["failure"]}
 
 
 def line(row: Row) -> str:

@@ -51,7 +51,8 @@ def fit(
     """Trains for `epochs` epochs and evaluates after each, the averaged weights if there are any.
 
     The same seed on the same CPU gives bit-identical metrics and weights, also when the run was
-    killed and resumed; GPUs round differently from run to run by default. On a terminal a progress bar shows loss, accuracy and images a second.
+    killed and resumed; GPUs round differently from run to run by default. On a terminal a progress
+    bar shows loss, accuracy and images a second.
 
     With a run folder, SIGTERM and Ctrl-C end the program with exit code 0 after a checkpoint; a
     second Ctrl-C ends it at once.

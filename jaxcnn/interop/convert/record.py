@@ -26,7 +26,7 @@ from torch.overrides import TorchFunctionMode
 from jaxcnn.interop.convert.errors import ConversionError
 from jaxcnn.interop.convert.layers import is_layer, is_norm_with_activation
 
-_TORCH = str(Path(torch.__file__).parent)
+_TORCH = f"{Path(torch.__file__).parent}/"
 # Read from a tensor without looking at its values.
 _METADATA = {
     *("size", "dim", "ndimension", "numel", "nelement", "stride", "is_contiguous", "get_device"),
@@ -212,6 +212,7 @@ class _Recorder(TorchFunctionMode):
         self.names: dict[int, Ref] = {}  # by the tensor's id
         self.kept: list[torch.Tensor] = []  # no id is given twice
         self.sharing: dict[int, list[torch.Tensor]] = {}  # by the memory's id
+        self.parts: dict[int, tuple[torch.Tensor, Any]] = {}  # by id: of which tensor, which part
         self.stale: dict[int, str] = {}  # by the tensor's id, where it was changed from
         self.dynamic: set[int] = set()  # numbers of what depends on inputs or state
         self.state = _state_names(module)
@@ -335,9 +336,37 @@ class _Recorder(TorchFunctionMode):
             if not any(x is y for y in _tensors(result)):
                 self.names[id(x)] = Ref(numbers[0])
         args, kwargs = described
-        shapes = {number: self.shapes[number] for number in numbers}
-        call = Call(function, layer, args, kwargs, refs, shapes, tuple(self.scope), line, constant)
-        self.calls.append(call)
+        self._append(function, layer, args, kwargs, refs, line, constant)
+        if name == "__getitem__" and isinstance(result, torch.Tensor):
+            self.parts[id(result)] = inputs[0], args[1]
+        for x in mutated:
+            self._write_through(x, line, constant)
+
+    def _append(
+        self,
+        function: Any,
+        layer: str | None,
+        args: Any,
+        kwargs: Any,
+        out: Any,
+        line: str,
+        constant: bool,
+    ) -> None:
+        shapes = {ref.number: self.shapes[ref.number] for ref in _refs(out)}
+        scope = tuple(self.scope)
+        self.calls.append(Call(function, layer, args, kwargs, out, shapes, scope, line, constant))
+
+    def _write_through(self, x: torch.Tensor, line: str, constant: bool) -> None:
+        """Writes a part that was changed, as in `y[:, 1:].add_(1)`, into the whole."""
+        whole, index = self.parts.get(id(x), (None, None))
+        if whole is None or id(whole) not in self.names:
+            return
+        before, part = self.names[id(whole)], self.names[id(x)]
+        after = self._name(whole, dynamic=not constant)
+        if constant:
+            self.values[after.number] = whole.clone()
+        function = torch.Tensor.__setitem__
+        self._append(function, None, (before, index, part), {}, after, line, constant)
 
     def _name(self, x: torch.Tensor, dynamic: bool) -> Ref:
         ref = Ref(len(self.shapes))
