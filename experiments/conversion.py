@@ -23,7 +23,7 @@ import multiprocessing
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import conversion_models
 import numpy as np
@@ -57,7 +57,10 @@ SIZES = {
     "torchvision:vit_b_16": 224,
 }
 # Auxiliary heads run while training only.
-MODES = {"torchvision:googlenet": "eval", "torchvision:inception_v3": "eval"}
+MODES: dict[str, Literal["eval", "train"]] = {
+    "torchvision:googlenet": "eval",
+    "torchvision:inception_v3": "eval",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +158,7 @@ def build(name: str) -> tuple[Any, int]:
         model, pixels = torchvision.models.get_model(model_name, weights=None, **fast), PIXELS
     else:
         model = timm.create_model(model_name)
-        config = model.default_cfg
+        config: Any = model.default_cfg
         size = config.get("input_size", (3, 224, 224))[-1]
         pixels = size if config.get("fixed_input_size") or size < PIXELS else PIXELS
         if name in map("timm:{}".format, conversion_models.TIMM_HYBRID):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         train,
     )
     from jaxcnn.interop import (
+        compare,
         from_torch,
         read_state_dict,
         tied_names,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "compare",
     "data",
     "from_torch",
     "functional",
@@ -54,6 +56,7 @@ __all__ = [
 ]
 
 _FROM_INTEROP = {
+    "compare",
     "from_torch",
     "read_state_dict",
     "tied_names",

@@ -33,6 +33,8 @@ _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
 def main() -> None:
     """Runs the `jaxcnn` command line."""
+    from jaxcnn.interop.comparison.command import compare_models
+    from jaxcnn.interop.source.command import convert_model
     from jaxcnn.train.report.commands import inspect_run, report
 
     commands = {
@@ -40,6 +42,8 @@ def main() -> None:
         "summary": summary,
         "inspect": inspect_checkpoint,
         "convert": convert,
+        "convert-model": convert_model,
+        "compare": compare_models,
         "data": prepare_data,
         "parity": parity,
         "bench": bench,

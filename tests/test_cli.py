@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +185,87 @@ def test_errors_are_one_line(
     assert output.err.startswith(f"error: {error.replace('{}', str(tmp_path))}")
     assert output.err.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "text.pt"]
+
+
+MODELS = """
+import torch
+from jaxcnn import nn
+
+def net(n, form="none"):
+    return n.Sequential(n.Linear(4, 6), n.GELU(form))
+
+def theirs():
+    torch.manual_seed(0)
+    return net(torch.nn)
+
+ours, wrong = net(nn), net(nn, "tanh")
+"""
+
+
+@pytest.mark.torch
+def test_compare_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
+    (tmp_path / "compared_models.py").write_text(MODELS)
+    np.save(tmp_path / "x.npy", np.linspace(-2, 2, 12, dtype=np.float32).reshape(3, 4))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    theirs, x = "compared_models.theirs", ["--input", "x.npy"]
+    with pytest.raises(SystemExit, match="0"):
+        call(monkeypatch, "compare", theirs, "compared_models:ours", "--shape", "2", "4")
+    assert "no layer diverges; 3 compared" in capsys.readouterr().out
+    outputs = ["--json", "wrong.json", "--html", "wrong.html"]
+    with pytest.raises(SystemExit, match="1"):
+        call(monkeypatch, "compare", theirs, "compared_models.wrong", *x, *outputs)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "first layer that diverges: 1, GELU: output, of the layer alone; GELU form:" in text
+    assert json.loads((tmp_path / "wrong.json").read_text())["cause"] == "GELU form"
+    assert "GELU form" in (tmp_path / "wrong.html").read_text()
+
+
+def test_compare_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = tmp_path / "a.npz", tmp_path / "b.pt"
+    arrays = checkpoint(a)
+    jaxcnn.write_state_dict(b, {**arrays, "fc3.bias": arrays["fc3.bias"] + 1})
+    with pytest.raises(SystemExit, match="1"):
+        call(monkeypatch, "compare", str(a), str(b))
+    out = capsys.readouterr().out
+    assert "first layer that diverges: fc3.bias" in out
+    with pytest.raises(SystemExit, match="0"):
+        call(monkeypatch, "compare", str(a), str(a))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (
+            ["nothing.at.all", "lenet"],
+            "reference must be a model, or both must be checkpoint files",
+        ),
+        (["lenet", "{}/a.npz"], "model must be a model, or both must be checkpoint files"),
+        (["jaxcnn.nn.Conv2d", "lenet"], "reference must be made without arguments"),
+        (["jaxcnn.nn", "lenet"], "reference must be a torch or linen module, not a checkpoint"),
+        (["lenet", "lenet", "--shape", "2", "0"], "shape must be positive"),
+    ],
+    ids=["nothing", "file", "arguments", "module", "shape"],
+)
+def test_compare_errors_are_one_line(
+    arguments: list[str],
+    error: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("JAXCNN_TRACEBACK", raising=False)
+    checkpoint(tmp_path / "a.npz")
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, "compare", *(text.replace("{}", str(tmp_path)) for text in arguments))
+    output = capsys.readouterr()
+    assert output.err.startswith(f"error: compare: {error}")
+    assert output.err.count("\n") == 1
 
 
 def test_data(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,6 @@
 """The bridge to PyTorch: names, files, printed trees, and the conversion of modules.
 
-PyTorch itself is imported by `from_torch` and `rule` alone, when they are first used.
+PyTorch itself is imported by `from_torch`, `rule` and `compare` alone, when they need it.
 """
 
 import importlib
@@ -21,6 +21,7 @@ from jaxcnn.interop.state_dict import LoadReport, to_state_dict, to_variables
 from jaxcnn.interop.summary import tied_names, torch_repr
 
 if TYPE_CHECKING:
+    from jaxcnn.interop.comparison import Report, compare, compare_state_dicts
     from jaxcnn.interop.convert import ConversionError, from_torch, rule
 
 __all__ = [
@@ -33,6 +34,9 @@ __all__ = [
     "Limits",
     "LoadReport",
     "Match",
+    "Report",
+    "compare",
+    "compare_state_dicts",
     "from_torch",
     "layer_table",
     "matching_models",
@@ -46,10 +50,13 @@ __all__ = [
     "write_state_dict",
 ]
 
-_NEED_TORCH = ("ConversionError", "from_torch", "rule")
+_LATER = {
+    **dict.fromkeys(("ConversionError", "from_torch", "rule"), "convert"),
+    **dict.fromkeys(("Report", "compare", "compare_state_dicts"), "comparison"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _NEED_TORCH:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("jaxcnn.interop.convert"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)

@@ -85,6 +85,7 @@ class Converted(linen.Module):
                     kwargs["train"] = train
                 result = layer(*args, **kwargs)
             else:
+                assert statement.target is not None
                 result = resolve(statement.target)(*args, **kwargs)
             results = result if statement.several else (result,)
             values.update(zip(statement.outputs, results, strict=True))

@@ -140,6 +140,9 @@ class Program:
     module_names: Mapping[str, str]
     layout_changes: int
 
+    def __repr__(self) -> str:
+        return f"<{self.name}: {len(self.statements)} calls, {len(self.layers)} layers>"
+
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """`tree` with `function(x)` in place of each x in its tuples, lists, dicts and slices."""

@@ -121,7 +121,7 @@ def test_semantics(tmp_path: Path) -> None:
     result = run("semantics.py", "--smoke", "--out", tmp_path)
     assert result.returncode == 0, result.stderr
     rows = json.loads((tmp_path / "semantics.json").read_text())
-    assert len(rows) == 20
+    assert len(rows) == 41
     for row in rows:
         assert row["jaxcnn"] < 1e-2, row  # of values around 1000, float32 rounding alone
         assert row["flax"] is None or row["flax"] > 20 * row["jaxcnn"], row

@@ -247,10 +247,11 @@ class _Recorder(TorchFunctionMode):
             self.entered += 1
             self.scope.append((name, self.entered))
             try:
+                follows: Any = module
                 if name not in self.not_layers and is_norm_with_activation(module):
                     run = lambda: self._inside(torch.empty_like, *args)
                     x = self._call(module, name, run, args, kwargs)
-                    return module.act(module.drop(x))
+                    return follows.act(follows.drop(x))
                 return original(module, *args, **kwargs)
             finally:
                 self.scope.pop()

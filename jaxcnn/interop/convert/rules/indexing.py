@@ -73,4 +73,5 @@ def _slice_size(size: Any, part: slice) -> Any:
 
 def _advanced(g: Graph, x: Value, index: tuple[Any, ...]) -> Any:
     plain = tuple(g.plain(i) if isinstance(i, Value) else i for i in index)
-    return g.emit("operator.getitem", g.plain(x), plain if len(plain) > 1 else plain[0])
+    (only, *more) = plain
+    return g.emit("operator.getitem", g.plain(x), plain if more else only)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import torch
-
 import jaxcnn.nn as nn
 from jaxcnn.interop.convert.layers import layer_class
 from jaxcnn.interop.convert.lower import Graph, Value, channels_last, identity, lowers
@@ -28,7 +26,7 @@ _ENTRY_MODULES = {"jaxcnn.nn.activation", "jaxcnn.nn.piecewise", "jaxcnn.nn.drop
 
 
 @lowers("layer")
-def _lower_layer(g: Graph, *args: Any, layer: str, module: torch.nn.Module, **kwargs: Any) -> Any:
+def _lower_layer(g: Graph, *args: Any, layer: str, module: Any, **kwargs: Any) -> Any:
     kind = layer_class(module) or nn.BatchNorm2d
     if kind is nn.MultiheadAttention:
         return _attention(g, layer, args, kwargs)

@@ -70,8 +70,8 @@ def _lower_addmm(
 
 @lowers("einsum")
 def _lower_einsum(g: Graph, equation: str, *operands: Any) -> Any:
-    operands = operands[0] if isinstance(operands[0], list | tuple) else operands
-    return g.emit("jnp.einsum", equation, *(g.plain(x) for x in operands))
+    values = operands[0] if isinstance(operands[0], list | tuple) else operands
+    return g.emit("jnp.einsum", equation, *(g.plain(x) for x in values))
 
 
 @lowers("scaled_dot_product_attention")

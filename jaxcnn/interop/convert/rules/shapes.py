@@ -214,7 +214,7 @@ def _lower_expand(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
 
 
 @lowers("repeat", "tile")
-def _lower_repeat(g: Graph, input: Value, *repeats: Any) -> Value:
+def _lower_repeat(g: Graph, input: Value, *repeats: Any) -> Any:
     repeats = (
         repeats[0] if len(repeats) == 1 and not isinstance(repeats[0], int | Batch) else repeats
     )
