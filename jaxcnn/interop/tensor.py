@@ -28,6 +28,16 @@ def unfold(x: jax.Array, dimension: int, size: int, step: int) -> jax.Array:
     return jnp.moveaxis(windows, dimension + 1, -1)
 
 
+def expand_as(x: jax.Array, other: jax.Array) -> jax.Array:
+    """`x` repeated to the shape of `other`. Mirrors `torch.Tensor.expand_as`.
+
+    Example:
+      >>> expand_as(jnp.ones((1, 3)), jnp.zeros((2, 3))).shape
+      (2, 3)
+    """
+    return jnp.broadcast_to(x, other.shape)
+
+
 def with_item(x: jax.Array, index: Any, value: Any) -> jax.Array:
     """`x` after `x[index] = value`.
 

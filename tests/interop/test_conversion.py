@@ -39,7 +39,7 @@ def conversion() -> ModuleType:
 @pytest.mark.parametrize("name", [*CNNS, *HYBRIDS])
 def test_equals_torch(name: str, conversion: ModuleType) -> None:
     pytest.importorskip("timm")
-    row = conversion.measure(name, train=name in CNNS)
+    row = conversion.measure(conversion.Row(name))
     assert row.failure == ""
     assert row.evaluates, row
     assert name in HYBRIDS or row.trains, row

@@ -17,10 +17,12 @@ Size = int | Batch
 # Their rules write the result's sizes, or whether an axis has length 1, into the program.
 _SIZE_MATTERS = {
     *("reshape", "view", "view_as", "reshape_as", "flatten", "unflatten", "ravel", "squeeze"),
-    *("expand", "expand_as", "broadcast_to", "chunk", "split", "tensor_split", "unbind"),
+    *("expand", "broadcast_to"),
     *("zeros", "ones", "full", "empty", "new_zeros", "new_ones", "new_full", "new_empty"),
     *("zeros_like", "ones_like", "full_like", "empty_like", "copy_"),
 }
+# Of these the sizes along one axis, the argument at this place.
+_PARTS = {"chunk": 2, "split": 2, "tensor_split": 2}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,12 +191,17 @@ class _Merge:
 def _same_program(call: Call, other: Call) -> bool:
     if (call.name, call.layer) != (other.name, other.layer):
         return False
-    if call.name in _SIZE_MATTERS and not _same_sizes(call, other):
+    if call.name in {*_SIZE_MATTERS, *_PARTS} and not _same_sizes(call, other):
         return False
     return _same((call.args, call.kwargs), (other.args, other.kwargs))
 
 
 def _same_sizes(call: Call, other: Call) -> bool:
+    if call.name in _PARTS:
+        dims = call.args[_PARTS[call.name] :]
+        dim = call.kwargs.get("dim", dims[0] if dims else 0)
+        sizes = lambda x: [shape.sizes[dim] for shape in x.shapes.values()]
+        return sizes(call) == sizes(other)
     return [x.sizes for x in call.shapes.values()] == [x.sizes for x in other.shapes.values()]
 
 

@@ -236,7 +236,7 @@ def _program(
         fixed_size,
         tied,
         {name: type(m).__name__ for name, m in module.named_modules()},
-        graph.layout_changes,
+        sum(not graph.layout_changes.isdisjoint(s.outputs) for s in statements),
     )
 
 

@@ -121,7 +121,7 @@ class Graph:
         self.constants = aligned.values
         self.state = state
         self.reads: dict[tuple[str, Scope], Value] = {}
-        self.layout_changes = 0
+        self.layout_changes: set[int] = set()  # numbers of what they return
         self.scope: Scope = ()
         self.out: list[Meta] = []
         self._next = inputs
@@ -175,9 +175,11 @@ class Graph:
         for key in keys:
             if key in self._moved:
                 return self._moved[key]
-        self.layout_changes += is_layout_change(x, order)
-        self._moved[keys[-1]] = dataclasses.replace(x, var=self._move(x, order), order=order)
-        return self._moved[keys[-1]]
+        moved = dataclasses.replace(x, var=self._move(x, order), order=order)
+        if is_layout_change(x, order):
+            self.layout_changes.add(moved.var.number)
+        self._moved[keys[-1]] = moved
+        return moved
 
     def plain(self, x: Value) -> Value:
         """`x` with PyTorch's order of axes."""

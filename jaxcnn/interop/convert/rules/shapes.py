@@ -124,7 +124,8 @@ def reshaped(g: Graph, x: Value, sizes: tuple[Size, ...]) -> Value:
     is_image = x.ndim > 2 and x.order == channels_last(x.ndim)
     if is_image and sizes == (x.sizes[0], _product(x.sizes[1:])):
         var = g.emit("layout.flatten", x, 1)
-        g.layout_changes += is_layout_change(x, identity(x.ndim))
+        if is_layout_change(x, identity(x.ndim)):
+            g.layout_changes.add(var.number)
         return dataclasses.replace(x, var=var, sizes=sizes, order=order)
     return _reshape(g, _with_big_axes(g, x, moved), sizes, order)
 
@@ -201,7 +202,14 @@ def _with_ones(big: list[int], x: Value, sizes: tuple[Size, ...]) -> tuple[int, 
     return tuple(order)
 
 
-@lowers("expand", "expand_as", "broadcast_to")
+@lowers("expand_as")
+def _lower_expand_as(g: Graph, input: Value, other: Value) -> Value:
+    order, (x, like) = g.aligned((input, other))
+    var = g.emit("tensor.expand_as", x, like)
+    return dataclasses.replace(x, var=var, sizes=other.sizes, order=order)
+
+
+@lowers("expand", "broadcast_to")
 def _lower_expand(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
     del args, kwargs
     sizes = g.out[0].sizes
