@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -288,3 +292,125 @@ def test_a_traceback_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAXCNN_TRACEBACK", "1")
     with pytest.raises(ValueError, match="unknown model"):
         call(monkeypatch, "summary", "lenett", "--shape", "28", "28", "1")
+
+
+NET = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(1, 2, 3)
+        self.bn = torch.nn.BatchNorm2d(2)
+
+    def forward(self, x):
+        return self.bn(self.conv(x)).relu()
+
+class makers:
+    net = Net
+    number = int
+"""
+
+
+@pytest.fixture
+def net(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a module that defines a PyTorch net, as the working directory."""
+    monkeypatch.delenv("JAXCNN_TRACEBACK", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "my_nets", raising=False)
+    (tmp_path / "my_nets.py").write_text(NET)
+    return tmp_path
+
+
+@pytest.mark.torch
+def test_convert_model(
+    net: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
+    start = {"conv.weight": np.full((2, 1, 3, 3), 0.5, np.float32)}
+    options = ["--out", "net.py", "--weights", "net.safetensors", "--shape", "1", "5", "5", "1"]
+    call(monkeypatch, "convert-model", "my_nets:Net", *options)
+    lines = capsys.readouterr().out.splitlines()
+    size = (net / "net.safetensors").stat().st_size
+    count = len((net / "net.py").read_text().splitlines())
+    assert lines == [f"net.safetensors: 7 arrays, {size:,} bytes", f"net.py: {count} lines"]
+    state_dict = jaxcnn.read_state_dict("net.safetensors")
+    model = importlib.import_module("net").Net()
+    monkeypatch.delitem(sys.modules, "net")
+    x = np.ones((2, 5, 5, 1), np.float32)
+    like = jax.eval_shape(model.init, jax.random.key(0), x)
+    y = model.apply(jaxcnn.to_variables(state_dict, like), x)
+    theirs = sys.modules["my_nets"].Net().eval()
+    theirs.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in state_dict.items()})
+    expected = theirs(torch.ones(2, 1, 5, 5)).detach().numpy().transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
+    # Another start, and names inside of the module.
+    jaxcnn.write_state_dict("start.npz", {**state_dict, **start})
+    options += ["--checkpoint", "start.npz", "--force"]
+    call(monkeypatch, "convert-model", "my_nets:makers.net", *options)
+    again = jaxcnn.read_state_dict("net.safetensors")
+    np.testing.assert_array_equal(again["conv.weight"], start["conv.weight"])
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["my_nets:Net", "--out", "a.txt"], "out must end in .py, as weights have a file of their"),
+        (["my_nets:Net", "--out", "my_nets.py"], "the new files must not exist, got path='my_nets"),
+        (["my_nets", "--out", "a.py"], "the model must be torchvision:NAME, timm:NAME or package"),
+        (["no_nets:Net", "--out", "a.py"], "no_nets must be importable, got No module named 'no_"),
+        (["my_nets:Nut", "--out", "a.py"], "my_nets must have a callable, got name='Nut'."),
+        (["my_nets:makers.number", "--out", "a.py"], "makers.number must make a torch.nn.Module"),
+        (["my_nets:Net", "--out", "a.py", "--shape", "0", "1"], "shape must be positive, got sha"),
+        (["my_nets:Net", "--out", "a.py", "--shape", "1", "1"], "shape must be that of images, "),
+        (["my_nets:Net", "--out", "a.py", "--pretrained"], "published weights are those of torch"),
+        (["my_nets:Net", "--out", "a.py", "--checkpoint", "b.npz"], "the checkpoint must fit the"),
+    ],
+    ids=[
+        "ending",
+        "exists",
+        "form",
+        "module",
+        "name",
+        "kind",
+        "zero",
+        "shape",
+        "published",
+        "file",
+    ],
+)
+def test_convert_model_errors(
+    arguments: list[str],
+    error: str,
+    net: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
+    jaxcnn.write_state_dict("b.npz", {"weight": np.ones(2)})
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, "convert-model", *arguments)
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"error: convert-model: {error}")
+    assert shown.count("\n") == 1
+    assert not (net / "a.py").exists()
+
+
+@pytest.mark.parametrize("package", ["torch", "torchvision", "timm"])
+def test_convert_model_needs_packages(
+    package: str,
+    net: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    find = importlib.util.find_spec
+    there = lambda name, *args: None if name == package else find(name, *args)
+    monkeypatch.setattr("importlib.util.find_spec", there)
+    if package != "torch":
+        pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, "convert-model", f"{package}:resnet18", "--out", "a.py")
+    rule = f"{package} must be installed, got found=None; pip install {package}."
+    assert capsys.readouterr().err == f"error: convert-model: {rule}\n"

@@ -88,8 +88,11 @@ def test_features(name: str) -> None:
     assert all(y.ndim == 4 for y in maps.values())
 
 
-@pytest.mark.parametrize("ending", ["pt", "safetensors"])
-@pytest.mark.parametrize("name", FEW)
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    # The format does not care which model it holds.
+    [(name, "safetensors" if i % 2 else "pt") for i, name in enumerate(FEW)],
+)
 def test_round_trip(name: str, ending: str, tmp_path: Path) -> None:
     """state_dict -> variables -> file -> variables -> state_dict, bit by bit."""
     like = abstract(models.create(name), name)

@@ -31,6 +31,14 @@ MODELS = {
 }
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "trained" in metafunc.fixturenames:
+        cases = [("seed_variant", "float64"), ("seed_variant", "float32")]
+        # A minute; the blocks are the same.
+        cases += [("hs_official", "float64")] if metafunc.config.getoption("full") else []
+        metafunc.parametrize(("trained", "dtype_of_step"), cases)
+
+
 def weight(key: str, shape: tuple[int, ...]) -> np.ndarray:
     """The recipe: random numbers that depend on the key alone."""
     rng, kind = np.random.default_rng(zlib.crc32(key.encode())), key.rpartition(".")[2]
@@ -181,18 +189,14 @@ def check_probes(y: np.ndarray, probes: Mapping[str, np.ndarray], n: int) -> Non
 
 @shared
 @needs_golden
-@pytest.mark.parametrize(
-    ("name", "dtype"),
-    [("hs_official", "float64"), ("seed_variant", "float64"), ("seed_variant", "float32")],
-)
-def test_training(name: str, dtype: str) -> None:
+def test_training(trained: str, dtype_of_step: str) -> None:
     """One step: the loss, the logits, every gradient's norm, running statistics."""
-    stored, keys = np.load(GOLDEN / f"{name}.npz"), description(name)["param_keys"]
-    wide = dtype == "float64"
+    stored, keys = np.load(GOLDEN / f"{trained}.npz"), description(trained)["param_keys"]
+    wide = dtype_of_step == "float64"
     suffix = "_f64" if wide else ""
     with jax.enable_x64(wide):
-        model, variables = build(name, dtype)
-        x, labels = jnp.asarray(images(2), dtype), jnp.array([3, 1])
+        model, variables = build(trained, dtype_of_step)
+        x, labels = jnp.asarray(images(2), dtype_of_step), jnp.array([3, 1])
 
         def loss(params: Any) -> Any:
             variable = {**variables, "params": params}

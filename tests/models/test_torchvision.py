@@ -30,6 +30,13 @@ FEW = [
     *("mobilenet_v3_small", "shufflenet_v2_x0_5", "mnasnet0_5", "efficientnet_b0"),
     *("efficientnet_v2_s", "regnet_x_400mf", "regnet_y_400mf", "convnext_tiny"),
 ]
+# Those that are slow in float64 train with --full.
+TRAINED = [
+    *("alexnet", "vgg11_bn", "squeezenet1_1", "resnet18", "googlenet", "mobilenet_v2"),
+    *("mobilenet_v3_small", "shufflenet_v2_x0_5", "mnasnet0_5", "efficientnet_b0"),
+    *("regnet_x_400mf", "convnext_tiny"),
+]
+SAVED = ["resnet18", "densenet121", "efficientnet_b0", "convnext_tiny"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -38,9 +45,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         names = twins.NAMES if full else FEW
         if "dtype" in metafunc.fixturenames:
             # float64 shows that the function is the same, float32 only how it rounds.
-            cases = [(name, "float64") for name in names]
+            cases = [(name, "float64") for name in (names if full else TRAINED)]
             cases += [(name, "float32") for name in FEW] if full else []
             metafunc.parametrize(("measured", "dtype"), cases)
+        elif "ending" in metafunc.fixturenames:
+            metafunc.parametrize("measured", names if full else SAVED)
         else:
             metafunc.parametrize("measured", names)
 

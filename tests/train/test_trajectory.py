@@ -84,9 +84,11 @@ def assert_parity(runs: dict[str, Trajectory], at_least: int) -> None:
 
 @pytest.mark.shared_data
 @needs_shared
-def test_lenet_on_fashion_mnist() -> None:
+def test_lenet_on_fashion_mnist(pytestconfig: pytest.Config) -> None:
+    """An epoch with --full, less than half of one without."""
     dataset = data.load("fashion_mnist", "train", raw_dir=SHARED / "fashion_mnist")
-    images, labels = batches(dataset, steps=235, size=256)
+    steps = 235 if pytestconfig.getoption("full") else 100
+    images, labels = batches(dataset, steps=steps, size=256)
     runs = run_all(lambda: xavier(torch_lenet(torch.nn)), models.lenet(), images, labels, lr=0.9)
     assert_parity(runs, at_least=50)
 
