@@ -177,7 +177,8 @@ def resolve(target: str | Callable[..., Any]) -> Callable[..., Any]:
     """The function that a statement calls.
 
     Example:
-      >>> resolve("F.relu").__name__, resolve(".reshape")(jax.numpy.ones(4), (2, 2)).shape
+      >>> import jax.numpy as jnp
+      >>> resolve("F.relu").__name__, resolve(".reshape")(jnp.ones(4), (2, 2)).shape
       ('relu', (2, 2))
     """
     if not isinstance(target, str):

@@ -99,9 +99,9 @@ def rule(torch_function: Any) -> Callable[[Callable[..., Any]], Callable[..., An
 
     Example:
       >>> import jax.numpy as jnp, torch
-      >>> @rule(torch.logcumsumexp)
-      ... def logcumsumexp(input, dim):
-      ...     return jnp.log(jnp.cumsum(jnp.exp(input), dim))
+      >>> @rule(torch.cumprod)
+      ... def cumprod(input, dim):
+      ...     return jnp.cumprod(input, dim)
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
