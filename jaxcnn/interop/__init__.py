@@ -6,6 +6,7 @@ PyTorch itself is imported by `from_torch`, `rule` and `compare` alone, when the
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from jaxcnn.interop.convert import ConversionError, from_torch, rule
 from jaxcnn.interop.converted import Converted
 from jaxcnn.interop.files import (
     Checkpoint,
@@ -22,7 +23,6 @@ from jaxcnn.interop.summary import tied_names, torch_repr
 
 if TYPE_CHECKING:
     from jaxcnn.interop.comparison import Report, compare, compare_state_dicts
-    from jaxcnn.interop.convert import ConversionError, from_torch, rule
 
 __all__ = [
     "Checkpoint",
@@ -50,13 +50,10 @@ __all__ = [
     "write_state_dict",
 ]
 
-_LATER = {
-    **dict.fromkeys(("ConversionError", "from_torch", "rule"), "convert"),
-    **dict.fromkeys(("Report", "compare", "compare_state_dicts"), "comparison"),
-}
+_FROM_COMPARISON = ("Report", "compare", "compare_state_dicts")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name not in _FROM_COMPARISON:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_LATER[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.comparison"), name)

@@ -322,9 +322,9 @@ def test_own_rules() -> None:
     try:
         model, variables = jaxcnn.from_torch(Twice(), image())
     finally:
-        from jaxcnn.interop.convert import lower
+        from jaxcnn.interop.convert import own_rules
 
-        del lower._OWN_RULES[torch.cummax]
+        del own_rules.OWN_RULES[torch.cummax]
     theirs = torch.cummax(image(), 1).values.numpy()
     assert_equal(model.apply(variables, last(image().numpy())), last(theirs))
 

@@ -1,4 +1,4 @@
-"""`from_torch`: a PyTorch module becomes a linen module with its weights."""
+"""Recordings of a PyTorch module become a linen module with its weights."""
 
 from __future__ import annotations
 
@@ -41,41 +41,10 @@ Mode = Literal["eval", "train"]
 _BATCHES = (2, 3, 5)
 
 
-def from_torch(
-    module: torch.nn.Module, *example_inputs: torch.Tensor, mode: Mode | None = None
+def convert(
+    module: torch.nn.Module, example_inputs: tuple[torch.Tensor, ...], mode: Mode | None
 ) -> tuple[Converted, dict[str, Any]]:
-    """Turns a PyTorch module into a linen module that computes the same, with its weights.
-
-    The module runs a few times on the example. Each layer of `torch.nn` becomes the one of
-    `jaxcnn.nn`, every other call of PyTorch one of JAX. The result needs no PyTorch. It takes
-    images channels-last and returns them so, trains (`train=True`: running statistics move,
-    dropout draws from the `dropout` rng), and takes any batch size. If sizes of images are
-    written into the program, it takes images of the example's size only.
-
-    Args:
-      module: The module; it is left as it is.
-      *example_inputs: What it takes, as PyTorch takes it: images (n, c, h, w).
-      mode: None expects training and evaluation to run the same calls, but for flags such as
-        dropout's. "eval" or "train" takes the calls of one of them for both.
-
-    Returns:
-      The module and its variables, `{"params": ..., "batch_stats": ...}`. `to_state_dict` of
-      them has the PyTorch module's keys; if it shares weights, with `tied=converted.tied`.
-
-    Raises:
-      ConversionError: If a call has no counterpart (all of them are listed), what is done depends
-        on values or on the batch size, training runs other calls than evaluation, or the module
-        does not run on the example.
-      TypeError: If the module or an example input is none of PyTorch's.
-      ValueError: If `mode` is unknown or there is no example input.
-
-    Example:
-      >>> import torch
-      >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU())
-      >>> model, variables = from_torch(net, torch.zeros(1, 3, 8, 8))
-      >>> model.apply(variables, jnp.ones((2, 8, 8, 3))).shape
-      (2, 6, 6, 8)
-    """
+    """`from_torch`."""
     _check_arguments(module, example_inputs, mode)
     recorder = _Recordings(module, example_inputs, mode)
     with _left_as_it_is(module):

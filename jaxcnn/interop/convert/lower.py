@@ -15,6 +15,7 @@ import torch
 
 from jaxcnn.interop.convert.align import Aligned, Meta, Size
 from jaxcnn.interop.convert.errors import ConversionError
+from jaxcnn.interop.convert.own_rules import OWN_RULES
 from jaxcnn.interop.convert.record import Call, Constant, Ref, State
 from jaxcnn.interop.program import Array, Batch, Statement, Var, map_leaves
 
@@ -68,7 +69,6 @@ def channels_last(ndim: int) -> tuple[int, ...]:
 Rule = Callable[..., Any]
 Scope = tuple[tuple[str, int], ...]
 _RULES: dict[str, Rule] = {}
-_OWN_RULES: dict[Any, Callable[..., Any]] = {}
 
 
 def lowers(*names: str) -> Callable[[Rule], Rule]:
@@ -81,31 +81,6 @@ def lowers(*names: str) -> Callable[[Rule], Rule]:
     def register(function: Rule) -> Rule:
         for name in names:
             _RULES[name] = function
-        return function
-
-    return register
-
-
-def rule(torch_function: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Registers a JAX function in the place of a torch function, for `from_torch`.
-
-    Args:
-      torch_function: The function or method that the PyTorch module calls, such as
-        `torch.cumsum` or `torch.Tensor.cumsum`.
-
-    Returns:
-      A decorator for a function of the same arguments. It gets arrays with PyTorch's order of
-      axes, channels first, and returns such arrays.
-
-    Example:
-      >>> import jax.numpy as jnp, torch
-      >>> @rule(torch.cumprod)
-      ... def cumprod(input, dim):
-      ...     return jnp.cumprod(input, dim)
-    """
-
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        _OWN_RULES[torch_function] = function
         return function
 
     return register
@@ -340,7 +315,7 @@ def _plain_call(graph: Graph, function: Any, args: Any, kwargs: Any) -> Any:
 
 def _own_rule(function: Any) -> Any:
     try:
-        return _OWN_RULES.get(function)
+        return OWN_RULES.get(function)
     except TypeError:  # not hashable
         return None
 
