@@ -18,6 +18,7 @@ from jaxcnn.interop.files import (
 )
 from jaxcnn.interop.layers import LayerRow, LayerTable, layer_table
 from jaxcnn.interop.match import Match, matching_models
+from jaxcnn.interop.source import to_source
 from jaxcnn.interop.state_dict import LoadReport, to_state_dict, to_variables
 from jaxcnn.interop.summary import tied_names, torch_repr
 
@@ -44,6 +45,7 @@ __all__ = [
     "read_state_dict",
     "rule",
     "tied_names",
+    "to_source",
     "to_state_dict",
     "to_variables",
     "torch_repr",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from torch import nn
-from torch.nn import functional as TF
+import jax.numpy as jnp
+import pytest
+
+torch = pytest.importorskip("torch")
+nn, TF = torch.nn, torch.nn.functional
 
 
 class Block(nn.Module):
@@ -178,15 +180,80 @@ class Mixed(nn.Module):
         return x + self.conv(x) if self.residual else self.conv(x)
 
 
-class Plain(nn.Sequential):
+class Tree(nn.Module):
+    """A class of itself."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        self.left = Tree(depth - 1) if depth else nn.Conv2d(4, 4, 1)
+        self.right = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x: Any) -> Any:
+        return self.right(self.left(x)) + x
+
+
+class Head(nn.Module):
+    """Its sizes are those of its input, which differ between its calls."""
+
     def __init__(self) -> None:
-        super().__init__(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten())
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x: Any) -> Any:
+        n, c, h, w = x.shape
+        return self.fc(x.new_ones(n, 1, 1) + x.reshape(n, c, h * w).transpose(1, 2)).mean(1)
+
+
+class Dense(nn.Module):
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.norm, self.conv = nn.BatchNorm2d(inputs), nn.Conv2d(inputs, 2, 1)
+
+    def forward(self, xs: Any) -> Any:
+        return self.conv(self.norm(torch.cat(xs, 1)))
+
+
+class Narrow(nn.Module):
+    def __init__(self, inputs: int, middle: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(inputs, middle, 1), nn.Conv2d(middle, outputs, 1)
+
+    def forward(self, x: Any) -> Any:
+        return self.conv2(TF.relu(self.conv1(x)))
+
+
+class Nested(nn.Module):
+    """Classes of themselves, several methods of a class, lists that grow, shared weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tree, self.head = Tree(2), Head()
+        for i in range(4):
+            self.add_module(f"dense{i + 1}", Dense(3 + 2 * i))
+        self.last = nn.Conv2d(11, 4, 1)
+        self.first, self.again = nn.Linear(4, 4), nn.Linear(4, 4)
+        self.again.weight = self.first.weight
+        self.narrow = nn.Sequential(Narrow(4, 3, 5), Narrow(5, 2, 4))
+        self.parts = nn.ModuleList(nn.Linear(4, 4) for _ in range(4))
+        self.scales = nn.ParameterList([nn.Parameter(torch.ones(4)), nn.Parameter(torch.ones(4))])
+
+    def forward(self, x: Any) -> Any:
+        xs = [x]
+        for i in range(4):
+            xs.append(self.get_submodule(f"dense{i + 1}")(xs))
+        x = self.narrow(self.tree(self.last(torch.cat(xs, 1))))
+        x = self.head(x) + self.head(TF.avg_pool2d(x, 2))
+        for part in self.parts[:3]:
+            x = part(x)
+        x = self.parts[3](x - (x.sigmoid() - x / (3 * x.exp())))
+        return self.again(self.first(x) * self.scales[1])
 
 
 NETS = {
     "residual": (Residual, (1, 3, 8, 8)),
     "transformer": (Transformer, (1, 3, 8, 8)),
     "unet": (UNet, (1, 3, 8, 8)),
+    "nested": (Nested, (1, 3, 4, 4)),
     "odd": (Odd, (1, 3, 4, 4)),
     "sequential": (
         lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten()),
@@ -194,3 +261,7 @@ NETS = {
     ),
     "layer": (lambda: nn.Conv2d(3, 4, 3), (1, 3, 6, 6)),
 }
+
+
+def logcumsumexp(x: Any, dim: int) -> Any:
+    return jnp.log(jnp.cumsum(jnp.exp(x), dim))

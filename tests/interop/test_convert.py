@@ -228,6 +228,19 @@ def test_shared_layers_stay_shared() -> None:
     assert model.tied == {"two.weight": "one.weight"}
 
 
+def test_weights_that_are_computed_or_tied() -> None:
+    layer = nn.utils.parametrizations.weight_norm(nn.Conv2d(6, 4, 1))
+    compare(Calls(lambda self, x: self.layer(x), layer=layer), image(c=6))
+    words = nn.Embedding(5, 3)
+    module = random_state(Calls(lambda self, x: self.words(x) @ self.words.weight.T, words=words))
+    tokens = torch.tensor([[0, 4, 2], [1, 1, 3]])
+    model, variables = jaxcnn.from_torch(module, tokens)
+    with torch.no_grad():
+        theirs = module(tokens).numpy()
+    assert_equal(model.apply(variables, tokens.numpy()), theirs)
+    assert jaxcnn.to_state_dict(variables).keys() == module.state_dict().keys()
+
+
 def test_several_inputs_and_outputs() -> None:
     def both(self: Any, x: Any, y: Any) -> Any:
         return {"sum": self.conv(x) + y, "parts": (x.mean(), [y])}

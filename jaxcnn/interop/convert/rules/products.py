@@ -97,6 +97,21 @@ def _lower_attention(
     return g.emit("F.scaled_dot_product_attention", q, k, v, **options)
 
 
+@lowers("embedding")
+def _lower_embedding(
+    g: Graph,
+    input: Value,
+    weight: Value,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    *_: Any,
+) -> Value:
+    if max_norm is not None:
+        raise KeyError("embedding")  # it writes into the weight: a layer does that
+    var = g.emit("F.embedding", input, g.plain(weight), padding_idx)
+    return dataclasses.replace(input, var=var, order=(*input.order, input.ndim))
+
+
 @lowers("outer", "ger")
 def _lower_outer(g: Graph, input: Value, vec2: Value) -> Any:
     return g.emit("jnp.outer", input, vec2)

@@ -140,6 +140,15 @@ def _lower_norm(
     return g.like(total, g.emit("operator.pow", total, 1 / p))
 
 
+@lowers("_weight_norm")
+def _lower_weight_norm(g: Graph, v: Value, size: Value, dim: int = 0) -> Value:
+    square = g.like(v, g.emit("jnp.square", v))
+    others = [axis for axis in range(v.ndim) if axis != dim % v.ndim]
+    total = reduced(g, "jnp.sum", square, others, keepdim=True)
+    scale = binary(g, "operator.truediv", size, g.like(total, g.emit("jnp.sqrt", total)))
+    return binary(g, "operator.mul", v, scale)
+
+
 @lowers("normalize")
 def _lower_normalize(
     g: Graph, input: Value, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None
