@@ -130,7 +130,7 @@ def _section(row: dict[str, Any]) -> str:
         f"### {row['name']}\n\n"
         f"plain Flax **{shown(row['flax'])}**, jaxcnn {shown(row['jaxcnn'])}. "
         f"{why[:1].upper()}{why[1:]}{thread}\n\n"
-        f"```python\n{row['example'][0]}\n{row['example'][1]}\n```\n"
+        "```python\n" + "\n".join(row["example"]).replace("'", '"') + "\n```\n"
     )
 
 

@@ -102,6 +102,12 @@ def attended(self: Any, x: Any) -> Any:
     return x + y.transpose(1, 2).reshape(n, c, h, w)
 
 
+def both_ways(self: Any, x: Any) -> Any:
+    """One array, read in two orders."""
+    x = self.conv(x)
+    return (x @ self.rows.T).mean(2) + (x.transpose(2, 3) @ self.columns.T).mean(2)
+
+
 def windows(self: Any, x: Any) -> Any:
     n, c, h, w = x.shape
     x = x.permute(0, 2, 3, 1).view(n, h // 4, 4, w // 3, 3, c).permute(0, 1, 3, 2, 4, 5)
@@ -166,6 +172,13 @@ def with_scales() -> Any:
     return module
 
 
+def with_rows() -> Any:
+    module = Calls(both_ways, conv=CONV())
+    module.rows = nn.Parameter(torch.ones(5, 6))
+    module.columns = nn.Parameter(torch.ones(5, 8))
+    return module
+
+
 def with_bias() -> Any:
     module = Calls(windows, linear=nn.Linear(6, 6))
     module.bias = nn.Parameter(torch.zeros(12, 1))
@@ -184,6 +197,7 @@ NETS = {
         attended, norm=nn.LayerNorm(6), qkv=nn.Linear(6, 18), proj=nn.Linear(6, 6)
     ),
     "windows": with_bias,
+    "both ways": with_rows,
     "parts": lambda: Calls(parts, conv=CONV()),
     "weight standardisation": lambda: Calls(standardised, conv=CONV()),
     "channels-last block": with_scales,

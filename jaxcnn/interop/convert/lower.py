@@ -68,6 +68,7 @@ def channels_last(ndim: int) -> tuple[int, ...]:
 
 Rule = Callable[..., Any]
 Scope = tuple[tuple[str, int], ...]
+Order = tuple[int, ...]
 _RULES: dict[str, Rule] = {}
 
 
@@ -100,7 +101,7 @@ class Graph:
         self.scope: Scope = ()
         self.out: list[Meta] = []
         self._next = inputs
-        self._moved: dict[tuple[int, tuple[int, ...], Scope], Value] = {}
+        self._moved: dict[tuple[int, Order, Order, Scope], Value] = {}
 
     def emit(self, target: str | Callable[..., Any], *args: Any, **kwargs: Any) -> Var:
         """Adds a call whose arguments may be Values."""
@@ -146,7 +147,7 @@ class Graph:
             return x
         # Found by the modules inside too, and by no other: they would return it beside their own.
         scopes = (self.scope[:depth] for depth in range(len(self.scope) + 1))
-        keys = [(x.var.number, order, scope) for scope in scopes]
+        keys = [(x.var.number, x.order, order, scope) for scope in scopes]
         for key in keys:
             if key in self._moved:
                 return self._moved[key]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import linecache
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -153,8 +154,14 @@ def record(
         its own state, or into memory that another tensor shares and is read later.
     """
     recorder = _Recorder(module, inputs, not_layers)
-    with torch.no_grad(), recorder.layers(), recorder:
-        output = module(*inputs)
+    # PyTorch prints there what it raises too.
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    was_disabled, log.disabled = log.disabled, True
+    try:
+        with torch.no_grad(), recorder.layers(), recorder:
+            output = module(*inputs)
+    finally:
+        log.disabled = was_disabled
     return Recording(
         recorder.calls,
         recorder.given,

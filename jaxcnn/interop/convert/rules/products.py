@@ -105,6 +105,7 @@ def _lower_embedding(
     padding_idx: int | None = None,
     max_norm: float | None = None,
     *_: Any,
+    **__: Any,
 ) -> Value:
     if max_norm is not None:
         raise KeyError("embedding")  # it writes into the weight: a layer does that

@@ -206,8 +206,9 @@ def _along(g: Graph, target: str, x: Value, dim: int, dtype: Any) -> Value:
 
 
 @lowers("cumsum")
-def _lower_cumsum(g: Graph, input: Value, dim: int) -> Value:
-    return g.like(input, g.emit("jnp.cumsum", input, axis=input.axis(dim)))
+def _lower_cumsum(g: Graph, input: Value, dim: int, *, dtype: Any = None) -> Value:
+    options = {} if dtype is None else {"dtype": jax_dtype(dtype)}
+    return g.like(input, g.emit("jnp.cumsum", input, axis=input.axis(dim), **options))
 
 
 @lowers("glu")
