@@ -26,5 +26,5 @@ def test_the_page_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
     sections = re.split("^### .*$", page, flags=re.MULTILINE)[1:]
     for each, section in zip(differences, sections, strict=True):
         assert each.explanation[1:] in section, each.name
-        assert "\n".join(each.example) in section, each.name
+        assert "\n".join(each.example).replace("'", '"') in section, each.name
         assert f"({each.thread})" in section if each.thread else "Met in" not in section, each.name
