@@ -30,6 +30,8 @@ import conversion_models
 import numpy as np
 import tyro
 
+from jaxcnn.interop._torchvision import import_torchvision
+
 KINDS = {
     "torchvision": [f"torchvision:{name}" for name in conversion_models.TORCHVISION],
     "CNN": [f"timm:{name}" for name in conversion_models.TIMM_CNN],
@@ -137,28 +139,11 @@ class Row:
         return self.fits("output", "gradient", "statistics")
 
 
-def load_libraries() -> None:
-    """Imports torchvision and timm, also where torchvision's compiled part is missing."""
-    import torch
-
-    if hasattr(load_libraries, "schemas"):
-        return
-    library = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    load_libraries.schemas = library  # type: ignore[attr-defined]  # they vanish with it
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import timm  # noqa: F401
-        import torchvision  # noqa: F401
-
-
 def build(name: str) -> tuple[Any, int]:
     """The PyTorch model with random statistics, and the height and width of its images."""
-    load_libraries()
+    torchvision = import_torchvision()
     import timm
     import torch
-    import torchvision
 
     torch.manual_seed(0)
     source, _, model_name = name.partition(":")

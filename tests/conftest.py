@@ -27,10 +27,10 @@ def x64() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def torchvision() -> Any:
     """The package; a test that asks for it is marked `torchvision`."""
-    from tests.models.torchvision_twins import load
+    from jaxcnn.interop._torchvision import import_torchvision
 
     try:
-        return load()
+        return import_torchvision()
     except ImportError:
         pytest.skip("needs torchvision: pip install --no-deps torchvision")
 

@@ -6,7 +6,6 @@ import collections
 import hashlib
 import inspect
 import re
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -25,24 +24,6 @@ SIZES = {
 }
 # Random while training; zero here, since the two frameworks draw different numbers.
 RATES = ("dropout", "dropout_aux", "stochastic_depth_prob")
-
-
-def load() -> Any:
-    """The package, also where its compiled part does not fit the installed torch.
-
-    Raises:
-      ImportError: If torch or torchvision is not installed.
-    """
-    import torch
-
-    library = torch.library.Library("torchvision", "DEF")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the image readers that it does not find
-        import torchvision
-    torchvision._schemas = library  # they vanish with the library object
-    return torchvision
 
 
 def rates(torchvision: Any, name: str) -> dict[str, float]:

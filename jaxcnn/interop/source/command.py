@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import tyro
 
 from jaxcnn._checks import check
+from jaxcnn.interop._torchvision import import_torchvision
 from jaxcnn.interop.files import read_state_dict, write_state_dict
 from jaxcnn.interop.source import to_source
 from jaxcnn.interop.state_dict import to_state_dict
@@ -132,23 +133,8 @@ def _load(torch_model: Any, checkpoint: Path) -> None:
 
 
 def _torchvision() -> Any:
-    """The package, also where its compiled part is missing, which no model of it needs."""
-    import torch
-
-    try:
-        return _need("torchvision")
-    except RuntimeError:  # an operator of the compiled part does not exist
-        for name in [n for n in sys.modules if n.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
-    library = torch.library.Library("torchvision", "DEF")
-    _KEPT.append(library)
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return _need("torchvision")
-
-
-# Definitions of operators vanish with the object that made them.
-_KEPT: list[Any] = []
+    _check_installed("torchvision")
+    return import_torchvision()
 
 
 def _need(package: str) -> Any:
