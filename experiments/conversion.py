@@ -392,12 +392,12 @@ def summary(rows: dict[str, Row]) -> str:
     for kind, names in KINDS.items():
         of_kind = [rows[name] for name in names if name in rows]
         if of_kind:
+            stepped = [row for row in of_kind if row.output is not None]
             lines.append(
-                f"{kind}: {len(of_kind)} architectures, {sum(r.evaluates for r in of_kind)} match "
-                "in evaluation"
+                f"{kind}: {sum(r.evaluates for r in of_kind)} of {len(of_kind)} architectures "
+                f"match in evaluation, {sum(r.trains for r in stepped)} of {len(stepped)} in a "
+                "training step"
             )
-            if kind != "hybrid":
-                lines[-1] += f", {sum(r.trains for r in of_kind)} in a training step"
     return "\n".join(lines)
 
 
@@ -431,7 +431,8 @@ Evaluation, and the output, the gradients and the running statistics of one trai
 compared in float32: allowed is 1e-5, or ten times PyTorch's own error (against itself in float64)
 where that is larger. Steps for which that is not enough are compared in float64: allowed is 1e-9.
 Errors are relative, in the L2 norm. Running statistics, scales and biases are random.
-"Layout" counts how often an image's data moves between channels first and last.
+"Layout" counts how often an image's data moves between channels first and last. An empty cell was
+not measured.
 """
 _HEAD = """| model | pixels | evaluation | step | gradients | statistics | layout | failure |
 | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |"""
