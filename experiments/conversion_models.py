@@ -1,4 +1,8 @@
-"""The architectures that `conversion.py` converts: the smallest of each family."""
+"""The architectures that `conversion.py` converts, the smallest of each family, and their sizes."""
+
+from __future__ import annotations
+
+from typing import Literal
 
 TORCHVISION = (
     *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s"),
@@ -62,3 +66,31 @@ TIMM_HYBRID = (
     *("pvt_v2_b0", "shvit_s1", "swiftformer_xs", "tiny_vit_5m_224", "visformer_tiny"),
     *("vit_tiny_r_s16_p8_224",),
 )
+
+KINDS = {
+    "torchvision": [f"torchvision:{name}" for name in TORCHVISION],
+    "CNN": [f"timm:{name}" for name in TIMM_CNN],
+    "hybrid": [f"timm:{name}" for name in TIMM_HYBRID],
+}
+# Height and width where the architecture takes any; smaller is faster.
+PIXELS, PIXELS_OF_A_STEP = 128, 64
+# They need more than that, or fix their size without saying so in timm's configuration.
+SIZES = {
+    "timm:bat_resnext26ts": 256,
+    "torchvision:inception_v3": 299,
+    "torchvision:googlenet": 224,
+    "timm:inception_v3": 299,
+    "timm:inception_v4": 299,
+    "timm:inception_resnet_v2": 299,
+    "timm:nasnetalarge": 331,
+    "timm:pnasnet5large": 331,
+    "torchvision:swin_t": 224,
+    "torchvision:swin_v2_t": 256,
+    "torchvision:maxvit_t": 224,
+    "torchvision:vit_b_16": 224,
+}
+# Auxiliary heads run while training only.
+MODES: dict[str, Literal["eval", "train"]] = {
+    "torchvision:googlenet": "eval",
+    "torchvision:inception_v3": "eval",
+}

@@ -137,6 +137,11 @@ def standardised(self: Any, x: Any) -> Any:
     return TF.conv2d(x, (weight - mean) * torch.rsqrt(var + 1e-5), self.conv.bias, padding=1)
 
 
+def spreads(self: Any, x: Any) -> Any:
+    var, mean = torch.var_mean(x, (2, 3), True, True)
+    return self.conv((x - mean) / (var + 1).sqrt()) * x.std(1, keepdim=True, correction=0) + x.var()
+
+
 def scaled(self: Any, x: Any) -> Any:
     x = self.norm(x.permute(0, 2, 3, 1))
     x = self.down(TF.gelu(self.up(x))) * self.gamma
@@ -200,6 +205,7 @@ NETS = {
     "both ways": with_rows,
     "parts": lambda: Calls(parts, conv=CONV()),
     "weight standardisation": lambda: Calls(standardised, conv=CONV()),
+    "spreads": lambda: Calls(spreads, conv=CONV()),
     "channels-last block": with_scales,
     "constants": with_table,
     "written": lambda: Calls(written, conv=CONV()),
@@ -358,7 +364,7 @@ def test_own_rules() -> None:
 
 def refused(function: Callable[..., Any], x: Any = None, **layers: Any) -> str:
     x = image(c=6) if x is None else x
-    with pytest.raises(jaxcnn.interop.ConversionError) as error:
+    with pytest.raises(jaxcnn.interop.ConversionError, match=r"^from_torch: ") as error:
         jaxcnn.from_torch(Calls(function, **layers), x)
     return str(error.value)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from jaxcnn.interop.convert.calls import Call, Constant, Recording, Ref
 from jaxcnn.interop.convert.errors import ConversionError
-from jaxcnn.interop.convert.record import Call, Constant, Recording, Ref
 from jaxcnn.interop.program import Batch, Either, Train
 
 Size = int | Batch

@@ -15,6 +15,7 @@ import jaxcnn.nn as nn
 from jaxcnn._checks import check, check_type
 from jaxcnn.interop.convert import rules as _rules  # noqa: F401  (registers them)
 from jaxcnn.interop.convert.align import Aligned, align
+from jaxcnn.interop.convert.calls import Call, Recording, State
 from jaxcnn.interop.convert.errors import ConversionError
 from jaxcnn.interop.convert.layers import layer_class, layer_settings
 from jaxcnn.interop.convert.lower import (
@@ -25,7 +26,7 @@ from jaxcnn.interop.convert.lower import (
     lower,
     resolved_output,
 )
-from jaxcnn.interop.convert.record import Call, Recording, State, record, shapes_alone
+from jaxcnn.interop.convert.record import record, shapes_alone
 from jaxcnn.interop.converted import Converted
 from jaxcnn.interop.program import (
     Layer,

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from jaxcnn.interop.convert.align import Aligned, Meta, Size
+from jaxcnn.interop.convert.calls import Call, Constant, Ref, State
 from jaxcnn.interop.convert.errors import ConversionError
 from jaxcnn.interop.convert.own_rules import OWN_RULES
-from jaxcnn.interop.convert.record import Call, Constant, Ref, State
 from jaxcnn.interop.program import Array, Batch, Statement, Var, map_leaves
 
 

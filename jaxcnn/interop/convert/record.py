@@ -8,7 +8,6 @@ PyTorch; a layer of `torch.nn` is one call.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import linecache
 import logging
 import sys
@@ -24,6 +23,17 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.overrides import TorchFunctionMode
 
+from jaxcnn.interop.convert.calls import (
+    Call,
+    Constant,
+    Recording,
+    Ref,
+    Shape,
+    State,
+    function_name,
+    map_tensors,
+    refs_in,
+)
 from jaxcnn.interop.convert.errors import ConversionError
 from jaxcnn.interop.convert.layers import is_layer, is_norm_with_activation
 
@@ -43,100 +53,6 @@ _NORMS = (
     torch.nn.GroupNorm,
 )
 _RANDOM = ("rand", "bernoulli", "normal", "uniform", "multinomial", "poisson", "exponential")
-
-
-@dataclasses.dataclass(frozen=True)
-class Ref:
-    """A tensor that the module computed, by its number, or was given (see `Recording.inputs`)."""
-
-    number: int
-
-
-@dataclasses.dataclass(frozen=True)
-class State:
-    """A parameter or buffer, by its first name."""
-
-    name: str
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Constant:
-    """A tensor that depends on neither inputs nor state."""
-
-    value: torch.Tensor
-
-
-@dataclasses.dataclass(frozen=True)
-class Shape:
-    """What is known of a computed tensor beside its values."""
-
-    sizes: tuple[int, ...]
-    dtype: torch.dtype
-
-
-@dataclasses.dataclass(frozen=True)
-class Call:
-    """One call of a torch function or of a layer.
-
-    Attributes:
-      function: The torch function; of a layer the module itself.
-      layer: The layer's name in the module; None for a function.
-      args: What it was called with; Ref, State and Constant stand for tensors.
-      kwargs: The same by name.
-      out: What it returned, with a Ref for each tensor.
-      shapes: {number of a returned Ref: its shape}.
-      scope: Names of the modules that were running, outermost first, each with the number of
-        its call.
-      line: Where in the model's source it was called, "file:line: text".
-      constant: Whether no input and no state went in.
-    """
-
-    function: Any
-    layer: str | None
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    out: Any
-    shapes: dict[int, Shape]
-    scope: tuple[tuple[str, int], ...]
-    line: str
-    constant: bool
-
-    @property
-    def name(self) -> str:
-        """The layer's class, or the torch function's name."""
-        if self.layer is not None:
-            return type(self.function).__name__
-        return function_name(self.function)
-
-
-@dataclasses.dataclass
-class Recording:
-    """What a module computed of its inputs.
-
-    Attributes:
-      calls: The calls, in order.
-      inputs: A Ref for each tensor of the inputs.
-      output: What the module returned, with a Ref, State or Constant for each tensor.
-      shapes: {number of a Ref: its shape}, inputs included.
-      values: {number of a Ref that only constants went into: its value}.
-    """
-
-    calls: list[Call]
-    inputs: list[Ref]
-    output: Any
-    shapes: dict[int, Shape]
-    values: dict[int, torch.Tensor]
-
-
-def function_name(function: Any) -> str:
-    """The name of a torch function or method; of a property, the property's.
-
-    Example:
-      >>> function_name(torch.Tensor.mean), function_name(torch.Tensor.T.__get__)
-      ('mean', 'T')
-    """
-    name = getattr(function, "__name__", type(function).__name__)
-    return function.__self__.__name__ if name in ("__get__", "__set__") else name
 
 
 def record(
@@ -174,26 +90,6 @@ def record(
 def shapes_alone() -> Callable[[torch.Tensor], torch.Tensor]:
     """A function that makes tensors without values, which `record` runs the module on."""
     return FakeTensorMode(allow_non_fake_inputs=True).from_tensor
-
-
-def map_tensors(function: Callable[[torch.Tensor], Any], tree: Any) -> Any:
-    """`tree` with `function(x)` in place of each tensor x in its lists, tuples, dicts and slices.
-
-    Named tuples become tuples, and mappings dicts.
-    """
-    if isinstance(tree, torch.Tensor):
-        return function(tree)
-    if isinstance(tree, torch.Size):
-        return tuple(tree)
-    if isinstance(tree, tuple):
-        return tuple(map_tensors(function, x) for x in tree)
-    if isinstance(tree, list):
-        return [map_tensors(function, x) for x in tree]
-    if isinstance(tree, slice):
-        return slice(*(map_tensors(function, x) for x in (tree.start, tree.stop, tree.step)))
-    if hasattr(tree, "items") and hasattr(tree, "keys"):
-        return {key: map_tensors(function, x) for key, x in tree.items()}
-    return tree
 
 
 def _tensors(tree: Any) -> list[torch.Tensor]:
@@ -336,7 +232,7 @@ class _Recorder(TorchFunctionMode):
         # What changes its argument and returns nothing, such as x[i] = y, returns the argument.
         result = out if _tensors(out) else mutated[0]
         refs = map_tensors(lambda x: self._name(x, dynamic=not constant), result)
-        numbers = [ref.number for ref in _refs(refs)]
+        numbers = [ref.number for ref in refs_in(refs)]
         if constant:
             for x, number in zip(_tensors(result), numbers, strict=True):
                 self.values[number] = x.clone()
@@ -360,7 +256,7 @@ class _Recorder(TorchFunctionMode):
         line: str,
         constant: bool,
     ) -> None:
-        shapes = {ref.number: self.shapes[ref.number] for ref in _refs(out)}
+        shapes = {ref.number: self.shapes[ref.number] for ref in refs_in(out)}
         scope = tuple(self.scope)
         self.calls.append(Call(function, layer, args, kwargs, out, shapes, scope, line, constant))
 
@@ -420,14 +316,6 @@ class _Recorder(TorchFunctionMode):
 def _reads_metadata(function: Any) -> bool:
     is_property = getattr(function, "__name__", "") == "__get__"
     return is_property or function_name(function) in _METADATA
-
-
-def _refs(tree: Any) -> list[Ref]:
-    if isinstance(tree, Ref):
-        return [tree]
-    if isinstance(tree, dict):
-        return [ref for x in tree.values() for ref in _refs(x)]
-    return [ref for x in tree for ref in _refs(x)] if isinstance(tree, list | tuple) else []
 
 
 def _state_names(module: torch.nn.Module) -> dict[int, str]:

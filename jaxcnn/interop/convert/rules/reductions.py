@@ -76,30 +76,14 @@ def removed(order: Sequence[int], dims: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(left).index(axis) for axis in left)
 
 
-@lowers("var")
-def _lower_var(
-    g: Graph,
-    input: Value,
-    dim: Any = None,
-    unbiased: bool = True,
-    keepdim: bool = False,
-    *,
-    correction: int | None = None,
-) -> Value:
-    return _spread(g, "jnp.var", input, dim, unbiased, keepdim, correction)
+def _register_spread(name: str, target: str) -> None:
+    @lowers(name)
+    def lower(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
+        return _spread(g, target, input, *args, **kwargs)
 
 
-@lowers("std")
-def _lower_std(
-    g: Graph,
-    input: Value,
-    dim: Any = None,
-    unbiased: bool = True,
-    keepdim: bool = False,
-    *,
-    correction: int | None = None,
-) -> Value:
-    return _spread(g, "jnp.std", input, dim, unbiased, keepdim, correction)
+_register_spread("var", "jnp.var")
+_register_spread("std", "jnp.std")
 
 
 @lowers("var_mean")
@@ -107,17 +91,25 @@ def _lower_var_mean(
     g: Graph,
     input: Value,
     dim: Any = None,
-    unbiased: bool = True,
+    unbiased: Any = True,
     keepdim: bool = False,
-    *,
-    correction: int | None = None,
+    **kwargs: Any,
 ) -> list[Value]:
-    spread = _spread(g, "jnp.var", input, dim, unbiased, keepdim, correction)
+    if isinstance(dim, bool):  # var_mean(unbiased)
+        dim, unbiased = None, dim
+    spread = _spread(g, "jnp.var", input, dim, unbiased, keepdim, **kwargs)
     return [spread, reduced(g, "jnp.mean", input, dim, keepdim)]
 
 
 def _spread(
-    g: Graph, target: str, x: Value, dim: Any, unbiased: Any, keepdim: bool, correction: Any
+    g: Graph,
+    target: str,
+    x: Value,
+    dim: Any = None,
+    unbiased: Any = True,
+    keepdim: bool = False,
+    *,
+    correction: int | None = None,
 ) -> Value:
     if isinstance(dim, bool):  # var(unbiased)
         dim, unbiased = None, dim
