@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import importlib
 import json
 import multiprocessing
 import time
@@ -52,8 +53,7 @@ class Settings:
 
 def build(name: str) -> tuple[Any, int]:
     """The PyTorch model with random statistics, and the height and width of its images."""
-    torchvision = import_torchvision()
-    import timm
+    torchvision, timm = import_torchvision(), importlib.import_module("timm")
     import torch
 
     torch.manual_seed(0)
