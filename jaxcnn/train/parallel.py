@@ -139,20 +139,22 @@ class ParallelStep:
         whole, parts = PartitionSpec(), PartitionSpec(*[None] * batch_axis, _AXIS)
         self._whole, self._parts = NamedSharding(mesh, whole), NamedSharding(mesh, parts)
 
-        def program(state: Any, batch: Any, shared: tuple[Any, ...]) -> Any:
-            return step(state, batch, *shared, **axis)
-
-        axis = {}
         if strategy == "pmap":
-            # What jax.pmap is made of, without its interface of one array per process.
-            axis = {"axis_name": _AXIS}
-            program = jax.shard_map(
-                program,
-                mesh=mesh,
-                in_specs=(whole, parts, whole),
-                out_specs=whole,
-                check_vma=False,  # the step adds up its gradients itself
-            )
+
+            def part(state: Any, batch: Any, shared: tuple[Any, ...]) -> Any:
+                return step(state, batch, *shared, axis_name=_AXIS)
+
+            # What jax.pmap is made of, without its interface of one array per process. The step
+            # adds up its gradients itself.
+            specs = {"in_specs": (whole, parts, whole), "out_specs": whole}
+            program = jax.shard_map(part, mesh=mesh, **specs, check_vma=False)
+        else:
+
+            def program(state: Any, batch: Any, shared: tuple[Any, ...]) -> Any:
+                # The mesh tells loops over the batch that it is divided.
+                with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+                    return step(state, batch, *shared)
+
         self._program = jax.jit(
             program,
             in_shardings=(self._whole, self._parts, self._whole),

@@ -51,7 +51,8 @@ def test_both_sides_train(tmp_path: Path) -> None:
     (tmp_path / "test_batch.bin").write_bytes(records.tobytes())
     out = tmp_path / "accuracies.json"
     command = [sys.executable, str(BENCH / "resnet_cifar10_seeds.py"), "--raw-dir", str(tmp_path)]
-    command += ["--seeds", "1", "--epochs", "1", "--jobs", "2", "--out", str(out)]
+    command += ["--seeds", "1", "--epochs", "2", "--warmup-epochs", "1", "--jobs", "2"]
+    command += ["--out", str(out)]
     # Programs that compile in less time and run in more.
     environment = os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
     result = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)

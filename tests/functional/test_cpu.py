@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jaxcnn.functional import _cpu
 from jaxcnn.functional._cpu import dense
@@ -188,3 +190,30 @@ def test_empty_batch() -> None:
     assert _cpu.conv(jnp.ones((0, 7, 9, 3)), kernel, window, groups=3).shape == (0, 7, 9, 3)
     assert _cpu.max_pool(jnp.ones((0, 7, 9, 3)), window).shape == (0, 7, 9, 3)
     assert _cpu.linear(jnp.ones((0, 3)), jnp.ones((4, 3))).shape == (0, 4)
+
+
+@pytest.mark.parametrize("groups", [1, 6])
+def test_a_loop_over_images_is_divided_among_devices(
+    groups: int, x64: None, rng: np.random.RandomState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of `jit`'s devices makes the turns that its part of the batch needs, and no more."""
+    monkeypatch.setattr(dense, "_CHUNK", 400)
+    window, devices = Window((3, 3), (1, 1), (1, 1), ((1, 1), (1, 1))), 4
+    x = rng.standard_normal((16, 5, 5, 6))
+    weight = rng.standard_normal((6, 6 // groups, 3, 3))
+    conv = lambda x, weight: _cpu.conv(x, weight, window, groups)
+    gradient = jax.grad(lambda weight, x: jnp.sum(jnp.sin(conv(x, weight))))
+    turns = lambda text: re.findall(r'known_trip_count":{"n":"(\d+)"', text)
+    alone = turns(jax.jit(gradient).lower(weight, x[: 16 // devices]).compile().as_text())
+    assert alone
+
+    mesh = Mesh(np.asarray(jax.devices()[:devices]), ("devices",), (AxisType.Auto,))
+    with jax.set_mesh(mesh):
+        put = jax.device_put(x, NamedSharding(mesh, PartitionSpec("devices")))
+        compiled = jax.jit(gradient).lower(weight, put).compile()
+        assert turns(compiled.as_text()) == alone
+        assert compiled.as_text().count(" all-reduce(") == 1
+        np.testing.assert_allclose(compiled(weight, put), jax.jit(gradient)(weight, x), rtol=1e-12)
+        assert_same(
+            derivatives(conv, x, weight), derivatives(plain_conv(window, groups), x, weight)
+        )

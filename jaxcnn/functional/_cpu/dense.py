@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxcnn.functional._cpu.partition import by_device
 from jaxcnn.functional._windows import Window
 
 # Numbers in an unfolded chunk, which should stay in the cache.
@@ -62,7 +63,8 @@ def _conv_jvp(
     window: Window, primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
     (x, weight), (dx, dweight) = primals, tangents
-    from_weight = _by_products(x, dweight, window)
+    by_products = functools.partial(_by_products, window=window)
+    from_weight = by_device(by_products, x, dweight)
     return _conv(x, weight, window), _by_phases(dx, weight, window) + from_weight
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxcnn.functional._cpu.dense import dense_conv, padded
+from jaxcnn.functional._cpu.partition import by_device
 from jaxcnn.functional._windows import Window
 
 # Channels that a dense convolution needs to be fast.
@@ -62,15 +63,18 @@ def _depthwise_jvp(
     # Transposed, this sums products of images over all pixels. XLA does so ten times faster as a
     # product with ones, one image at a time: 9 ms instead of 83 for (16, 48, 48, 96).
     @functools.partial(jax.checkpoint, prevent_cse=False)
-    def from_weight(image: jax.Array) -> jax.Array:
+    def of_image(image: jax.Array, dweight: jax.Array) -> jax.Array:
         def everywhere(values: jax.Array, pixels: jax.Array) -> jax.Array:
             ones = jnp.ones((math.prod(pixels.shape[:-1]), 1), x.dtype)
             return (ones @ values[None]).reshape(pixels.shape)
 
         return _shifted_sum(image[None], dweight, window, everywhere)[0]
 
-    from_x = _shifted_sum(dx, weight, window)
-    return _depthwise(x, weight, window), from_x + lax.map(from_weight, x)
+    def of_images(x: jax.Array, dweight: jax.Array) -> jax.Array:
+        return lax.map(lambda image: of_image(image, dweight), x)
+
+    from_x, from_weight = _shifted_sum(dx, weight, window), by_device(of_images, x, dweight)
+    return _depthwise(x, weight, window), from_x + from_weight
 
 
 def _shifted_sum(
