@@ -1,6 +1,6 @@
-"""Methods of `torch.Tensor` that `jax.numpy` has no function for, as `from_torch` needs them.
+"""Functions of PyTorch that `jax.numpy` has not, or with another gradient, for `from_torch`.
 
-Arrays have PyTorch's order of axes here. Nothing imports PyTorch.
+Nothing imports PyTorch.
 """
 
 from __future__ import annotations
@@ -76,3 +76,75 @@ def view_as_real(x: jax.Array) -> jax.Array:
       [[1.0, 2.0]]
     """
     return jnp.stack([x.real, x.imag], axis=-1)
+
+
+def clamp(x: jax.Array, low: Any = None, high: Any = None) -> jax.Array:
+    """`x` within bounds. Mirrors `torch.clamp`, whose gradient at a bound is that of `x`.
+
+    Example:
+      >>> jax.grad(clamp)(0.0, 0.0), jax.grad(jnp.clip)(0.0, 0.0)
+      (Array(1., dtype=float32, weak_type=True), Array(0.5, dtype=float32, weak_type=True))
+    """
+    x = x if low is None else jnp.where(x < low, low, x)
+    return x if high is None else jnp.where(x > high, high, x)
+
+
+def root(x: jax.Array) -> jax.Array:
+    """The square root with gradient 0 at 0, as in `torch.norm` and `torch.std`.
+
+    Example:
+      >>> jax.grad(root)(0.0), jax.grad(root)(4.0)
+      (Array(0., dtype=float32, weak_type=True), Array(0.25, dtype=float32, weak_type=True))
+    """
+    return jnp.where(x == 0, x, jnp.sqrt(jnp.where(x == 0, 1, x)))
+
+
+def std(x: jax.Array, **options: Any) -> jax.Array:
+    """Standard deviation with the arguments of `jnp.var`. Mirrors `torch.std`.
+
+    Example:
+      >>> std(jnp.array([1.0, 3.0]), ddof=1).round(3)
+      Array(1.414, dtype=float32)
+    """
+    return root(jnp.var(x, **options))
+
+
+def max_along(x: jax.Array, axis: int, keepdims: bool = False) -> tuple[jax.Array, jax.Array]:
+    """The largest entries along an axis, and where they are.
+
+    Mirrors `torch.max` with `dim`: of equal entries the first has the whole gradient.
+
+    Example:
+      >>> [x.tolist() for x in max_along(jnp.array([[1, 3, 3]]), 1)]
+      [[3], [1]]
+    """
+    return _at(x, jnp.argmax(x, axis, keepdims=True), axis, keepdims)
+
+
+def min_along(x: jax.Array, axis: int, keepdims: bool = False) -> tuple[jax.Array, jax.Array]:
+    """The smallest entries along an axis, and where they are, as `max_along`.
+
+    Example:
+      >>> [x.tolist() for x in min_along(jnp.array([[1, 3, 1]]), 1)]
+      [[1], [0]]
+    """
+    return _at(x, jnp.argmin(x, axis, keepdims=True), axis, keepdims)
+
+
+def _at(x: jax.Array, index: jax.Array, axis: int, keepdims: bool) -> tuple[jax.Array, jax.Array]:
+    both = jnp.take_along_axis(x, index, axis), index
+    return both if keepdims else (both[0].squeeze(axis), index.squeeze(axis))
+
+
+def topk(x: jax.Array, k: int, axis: int = -1, largest: bool = True) -> tuple[jax.Array, jax.Array]:
+    """The k largest or smallest entries along an axis, and where they are. Mirrors `torch.topk`.
+
+    Example:
+      >>> [x.tolist() for x in topk(jnp.array([4.0, 1.0, 3.0]), 2, largest=False)]
+      [[1.0, 3.0], [1, 2]]
+    """
+    if largest:
+        values, index = lax.top_k(x, k, axis=axis)
+        return values, index
+    values, index = lax.top_k(-x, k, axis=axis)
+    return -values, index

@@ -149,6 +149,16 @@ def scaled(self: Any, x: Any) -> Any:
     return x * self.per_channel + self.per_channel[:, 0].mean()
 
 
+def extremes(self: Any, x: Any) -> Any:
+    """Gradients where entries are equal, at a bound, or all zero."""
+    x = self.conv(x)
+    y = x.relu()
+    smallest, _ = x.topk(2, dim=2, largest=False)
+    zero = (y - y.data) * 2
+    found = y.max(1, keepdim=True)[0] + y.min(-1, keepdim=True).values + zero.clamp(0, 0.5)
+    return found + smallest.sum(2, keepdim=True) + zero.norm(dim=1, keepdim=True) + zero.std()
+
+
 def constants(self: Any, x: Any) -> Any:
     ramp = torch.linspace(0, 1, x.shape[-1]) + torch.arange(x.shape[-1])
     mask = torch.ones(x.shape[0], 1, 1, x.shape[3]).masked_fill(ramp > 2, 0.5)
@@ -206,6 +216,7 @@ NETS = {
     "parts": lambda: Calls(parts, conv=CONV()),
     "weight standardisation": lambda: Calls(standardised, conv=CONV()),
     "spreads": lambda: Calls(spreads, conv=CONV()),
+    "extremes": lambda: Calls(extremes, conv=CONV()),
     "channels-last block": with_scales,
     "constants": with_table,
     "written": lambda: Calls(written, conv=CONV()),
@@ -286,6 +297,31 @@ def test_random_layers_draw_while_training() -> None:
     assert model.apply(variables, x).tolist() == (2 * x).tolist()
     y = model.apply(variables, x, train=True, rngs={"dropout": jax.random.key(0)})
     assert sorted(set(y.ravel().tolist())) == [0.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize("name", ["dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout"])
+def test_functions_that_drop_channels(name: str) -> None:
+    sizes = {"dropout1d": (5,), "dropout2d": (5, 4), "dropout3d": (5, 4, 3)}.get(name, (5, 4))
+    x = torch.ones(2, 50, *sizes)
+    module = Calls(lambda self, x: getattr(TF, name)(x, 0.5, self.training))
+    model, variables = jaxcnn.from_torch(module, x)
+    x = np.ones((2, *sizes, 50), np.float32)
+    assert np.array_equal(model.apply(variables, x), x)
+    y = model.apply(variables, x, train=True, rngs={"dropout": jax.random.key(0)})
+    channels = np.asarray(y).reshape(2, -1, 50)
+    assert np.array_equal(channels, np.broadcast_to(channels[:, :1], channels.shape))
+    expected = getattr(TF, name)(torch.ones(1, 1000, *sizes), 0.5, True).unique().numpy()
+    np.testing.assert_allclose(np.unique(channels), expected, rtol=1e-6)
+
+
+def test_alpha_dropout_is_off_unless_asked_for() -> None:
+    x = torch.zeros(1, 100)
+    drop = lambda self, x: TF.alpha_dropout(x) + TF.alpha_dropout(x, 0.3, self.training)
+    model, variables = jaxcnn.from_torch(Calls(drop), x)
+    assert not model.apply(variables, np.zeros((1, 100))).any()
+    y = model.apply(variables, np.zeros((1, 100)), train=True, rngs={"dropout": jax.random.key(0)})
+    expected = TF.alpha_dropout(torch.zeros(1000), 0.3, True).unique().numpy()
+    np.testing.assert_allclose(np.unique(y), expected, rtol=1e-6)
 
 
 def test_new_variables_have_the_same_names_and_moments() -> None:

@@ -112,11 +112,13 @@ def _lower_gather(g: Graph, input: Value, dim: int, index: Value) -> Value:
 
 
 @lowers("topk")
-def _lower_topk(g: Graph, input: Value, k: int, dim: int = -1, *_: Any, **__: Any) -> Any:
-    x = g.plain(input)
-    if dim % x.ndim != x.ndim - 1:
-        raise KeyError("topk")
-    return g.emit_several(2, "jax.lax.top_k", x, k)
+def _lower_topk(
+    g: Graph, input: Value, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> list[Value]:
+    del sorted  # they are, always
+    options = {} if largest else {"largest": False}
+    both = g.emit_several(2, "tensor.topk", input, k, input.axis(dim), **options)
+    return [g.like(input, var) for var in both]
 
 
 @lowers("narrow")

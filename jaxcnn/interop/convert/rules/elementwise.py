@@ -67,7 +67,7 @@ _DTYPES = {
     *("float", "half", "double", "bfloat16", "int", "long", "bool", "short", "char", "byte"),
 }
 _NO_CHANGE = (
-    *("contiguous", "clone", "alias", "requires_grad", "cpu", "cuda", "data", "wait_tensor"),
+    *("contiguous", "clone", "alias", "requires_grad", "cpu", "cuda", "wait_tensor"),
     *("resolve_conj", "resolve_neg", "positive", "view_as_real_copy"),
 )
 
@@ -176,7 +176,7 @@ def _lower_masked_fill(g: Graph, input: Value, mask: Value, value: Any) -> Value
 @lowers("clamp", "clip")
 def _lower_clamp(g: Graph, input: Value, min: Any = None, max: Any = None) -> Value:
     order, (x, low, high) = g.aligned((input, min, max))
-    return dataclasses.replace(x, var=g.emit("jnp.clip", x, low, high), order=order)
+    return dataclasses.replace(x, var=g.emit("tensor.clamp", x, low, high), order=order)
 
 
 @lowers("clamp_min")
@@ -203,7 +203,7 @@ def _lower_no_change(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value
     return input
 
 
-@lowers("detach")
+@lowers("detach", "data")
 def _lower_detach(g: Graph, input: Value) -> Value:
     return g.like(input, g.emit("jax.lax.stop_gradient", input))
 
@@ -217,14 +217,27 @@ def _lower_to(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
     )
 
 
-@lowers("dropout", "alpha_dropout", "feature_alpha_dropout")
+@lowers("dropout")
 def _lower_dropout(
     g: Graph, input: Value, p: float = 0.5, training: Any = True, inplace: bool = False
 ) -> Value:
     del inplace
-    if isinstance(training, bool) and not training:
-        return input
-    return g.like(input, g.emit("F.dropout", input, p, training, rng=Rng()))
+    return random(g, "F.dropout", input, p, training)
+
+
+@lowers("alpha_dropout")
+def _lower_alpha_dropout(
+    g: Graph, input: Value, p: float = 0.5, training: Any = False, inplace: bool = False
+) -> Value:
+    del inplace
+    return random(g, "F.alpha_dropout", input, p, training)
+
+
+def random(g: Graph, target: str, x: Value, p: float, training: Any) -> Value:
+    """A function that draws while training and otherwise returns its input."""
+    if training is False or p == 0:
+        return x
+    return g.like(x, g.emit(target, x, p, training, rng=Rng()))
 
 
 @lowers("_assert", "__assert__")

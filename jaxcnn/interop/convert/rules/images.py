@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from jaxcnn.interop.convert.lower import Graph, Value, channels_last, lowers
+from jaxcnn.interop.convert.rules.elementwise import random
 
 _OF_ONE_IMAGE = (
     *("avg_pool1d", "avg_pool2d", "avg_pool3d", "lp_pool1d", "lp_pool2d", "lp_pool3d"),
@@ -121,13 +122,21 @@ def _lower_affine_grid(g: Graph, theta: Value, size: Any, align_corners: Any = N
     return g.emit("F.affine_grid", theta, (n, *spatial, c), align_corners)
 
 
-@lowers("dropout1d", "dropout2d", "dropout3d")
-def _lower_dropout_channels(
-    g: Graph, input: Value, p: float = 0.5, training: Any = True, inplace: bool = False
-) -> Value:
-    if training is False or p == 0:
-        return input
-    raise KeyError("dropout2d")
+def _register_dropout_of_channels(name: str, by_default: bool, axes: tuple[int, ...]) -> None:
+    @lowers(name)
+    def lower(
+        g: Graph, input: Value, p: float = 0.5, training: Any = by_default, inplace: bool = False
+    ) -> Value:
+        del inplace
+        if axes and input.ndim not in axes:  # one image without a batch
+            raise KeyError(name)
+        return random(g, f"F.{name}", g.image(input), p, training)
+
+
+_register_dropout_of_channels("dropout1d", True, (3,))
+_register_dropout_of_channels("dropout2d", True, (3, 4))
+_register_dropout_of_channels("dropout3d", True, (5,))
+_register_dropout_of_channels("feature_alpha_dropout", False, ())
 
 
 @lowers("pad", "constant_pad_nd")

@@ -104,12 +104,15 @@ def _lower_embedding(
     weight: Value,
     padding_idx: int | None = None,
     max_norm: float | None = None,
-    *_: Any,
-    **__: Any,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
 ) -> Value:
+    del norm_type, sparse
     if max_norm is not None:
         raise KeyError("embedding")  # it writes into the weight: a layer does that
-    var = g.emit("F.embedding", input, g.plain(weight), padding_idx)
+    options = {"scale_grad_by_freq": True} if scale_grad_by_freq else {}
+    var = g.emit("F.embedding", input, g.plain(weight), padding_idx, **options)
     return dataclasses.replace(input, var=var, order=(*input.order, input.ndim))
 
 

@@ -83,7 +83,7 @@ def _register_spread(name: str, target: str) -> None:
 
 
 _register_spread("var", "jnp.var")
-_register_spread("std", "jnp.std")
+_register_spread("std", "tensor.std")
 
 
 @lowers("var_mean")
@@ -124,7 +124,7 @@ def _lower_norm(
     del dtype
     if p in (2, "fro", None):
         total = reduced(g, "jnp.sum", g.like(input, g.emit("jnp.square", input)), dim, keepdim)
-        return g.like(total, g.emit("jnp.sqrt", total))
+        return g.like(total, g.emit("tensor.root", total))
     size = g.like(input, g.emit("jnp.abs", input))
     if p == float("inf"):
         return reduced(g, "jnp.max", size, dim, keepdim)
@@ -165,10 +165,11 @@ def _extreme(
     dim = other.get("other", dim)
     if isinstance(dim, Value):
         return binary(g, f"jnp.{which}imum", x, dim)
-    best = reduced(g, f"jnp.{which}", x, dim, keepdim)
     if dim is None:
-        return best
-    return [best, reduced(g, f"jnp.arg{which}", x, dim, keepdim)]
+        return reduced(g, f"jnp.{which}", x)
+    order = x.order if keepdim else removed(x.order, dims_of(x, dim))
+    both = g.emit_several(2, f"tensor.{which}_along", x, x.axis(dim), keepdim)
+    return [dataclasses.replace(x, var=var, order=order) for var in both]
 
 
 @lowers("argmax")
