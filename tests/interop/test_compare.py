@@ -212,6 +212,23 @@ def test_training_gradients_and_steps() -> None:
     assert "statistics" not in rows["0"].float64
 
 
+@pytest.mark.torch
+def test_random_functions_are_noted() -> None:
+    torch = pytest.importorskip("torch", reason="needs PyTorch: pip install torch")
+
+    class Net(torch.nn.Sequential):
+        def forward(self, x: Any) -> Any:
+            return torch.nn.functional.dropout(super().forward(x), 0.5, self.training)
+
+    x, ours = compare_twins.images(8, 4), nn.Sequential(nn.Linear(4, 6))
+    net = compare_pairs.randomized(Net(torch.nn.Linear(4, 6)))
+    before = torch.get_rng_state()
+    notes = [compare(net, ours, None, x, train=train).notes for train in (False, True)]
+    assert notes[0] == ()
+    assert "random numbers outside its layers" in notes[1][0]
+    assert torch.equal(before, torch.get_rng_state())
+
+
 class WrongGradient(nn.Linear):
     """Its output is right, its gradient is doubled."""
 

@@ -182,6 +182,8 @@ def _notes(single: Pass, settings: Settings) -> list[str]:
     random = sorted({call.class_name for call in calls if is_random(call.class_name)})
     if settings.train and random:
         notes.append(f"{', '.join(random)}: left out on both sides, their numbers are random")
+    if single.reference.draws:
+        notes.append("the reference draws random numbers outside its layers: it differs by chance")
     if single.free.failure is not None:
         text = " ".join(str(single.free.failure).split())[:300]
         notes.append(f"the model as it is ends with an error: {text}")

@@ -50,10 +50,12 @@ class TorchModel:
 
         module = self._copy(dtype, train)
         recorder = _Recorder(module)
-        with torch.set_grad_enabled(cotangents is not None):
+        before = torch.get_rng_state()
+        with torch.set_grad_enabled(cotangents is not None), torch.random.fork_rng(devices=[]):
             output = module(*self._tensors(inputs, dtype, module))
+            draws = not torch.equal(before, torch.get_rng_state())
         recorder.remove()
-        trace = Trace(recorder.calls, statistics=_arrays(module))
+        trace = Trace(recorder.calls, statistics=_arrays(module), draws=draws)
         if cotangents is not None:
             self._differentiate(module, recorder, output, cotangents, trace)
         return trace

@@ -49,6 +49,8 @@ class Trace:
       input_gradients: The part of the inputs' gradients that each call gives back.
       statistics: Parameters and statistics by name after the run.
       failure: The error that ended it.
+      draws: Whether PyTorch drew random numbers; its random layers do not here, so that it was a
+        function such as `dropout`.
     """
 
     calls: list[Call]
@@ -57,6 +59,7 @@ class Trace:
     input_gradients: Mapping[Key, list[np.ndarray]] = dataclasses.field(default_factory=dict)
     statistics: Arrays = dataclasses.field(default_factory=dict)
     failure: Exception | None = None
+    draws: bool = False
 
     @property
     def by_key(self) -> dict[Key, Call]:
