@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import sys
 import threading
@@ -28,6 +29,10 @@ class Stopped(SystemExit):
         return self.message
 
 
+# JAX stops at one number of this sequence, which must not be left out.
+_PLACES = itertools.count(1)
+
+
 class Interrupts:
     """Notes SIGTERM and Ctrl-C inside a `with` block, for a loop that asks between its steps.
 
@@ -38,7 +43,7 @@ class Interrupts:
     Example:
       >>> with Interrupts() as interrupts:
       ...     signal.raise_signal(signal.SIGTERM)
-      ...     interrupts.received(1)
+      ...     interrupts.received()
       'SIGTERM'
     """
 
@@ -46,15 +51,14 @@ class Interrupts:
         self._received: str | None = None
         self._before: dict[signal.Signals, object] = {}
 
-    def received(self, place: int) -> str | None:
+    def received(self) -> str | None:
         """The name of the signal that has come, or None.
 
-        Args:
-          place: A number that grows from call to call, the same on all processes.
+        All processes must ask equally often.
         """
-        if jax.process_count() > 1:
-            return "SIGTERM" if multihost_utils.reached_preemption_sync_point(place) else None
-        return self._received
+        if jax.process_count() == 1:
+            return self._received
+        return "SIGTERM" if multihost_utils.reached_preemption_sync_point(next(_PLACES)) else None
 
     def __enter__(self) -> Interrupts:
         """Takes over the two signals."""

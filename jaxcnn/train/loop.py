@@ -209,7 +209,7 @@ class _Loop:
                 state, metrics = self.feed.run(state, batch)
                 meter.add(rows, metrics)
                 steps += len(rows)
-                received = interrupts and interrupts.received(before + steps)
+                received = interrupts and interrupts.received()
                 if received or (self._due(steps, len(rows)) and rows is not dispatches[-1]):
                     self._save(state, Progress(progress.history, steps, meter.totals()), received)
         return state, meter.row()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -47,11 +48,11 @@ def free_port() -> int:
 
 
 def two_processes(*arguments: str) -> list[subprocess.Popen[str]]:
-    """`LOOP` in two processes that nobody watches over."""
+    """A Python program in two processes that nobody watches over."""
     address = f"localhost:{free_port()}"
     return [
         subprocess.Popen(
-            [sys.executable, "-c", LOOP, *arguments],
+            [sys.executable, *arguments],
             env={
                 **os.environ,
                 **dict(zip(VARIABLES, (address, "2", str(index)), strict=True)),
@@ -65,12 +66,12 @@ def two_processes(*arguments: str) -> list[subprocess.Popen[str]]:
     ]
 
 
-def wait_until_running(process: subprocess.Popen[str]) -> None:
+def wait_until_running(process: subprocess.Popen[str], sign: str = "running\n") -> None:
     assert process.stdout is not None
     seen = []
     for line in process.stdout:
         seen.append(line)
-        if line == "running\n":
+        if line.startswith(sign):
             return
     pytest.fail("".join(seen))
 
@@ -176,7 +177,7 @@ def test_two_processes_of_four_devices_equal_one_of_eight(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_the_loss_of_a_process_ends_the_other(victim: int) -> None:
-    processes = two_processes()
+    processes = two_processes("-c", LOOP)
     try:
         for process in processes:
             wait_until_running(process)
@@ -193,7 +194,7 @@ def test_the_loss_of_a_process_ends_the_other(victim: int) -> None:
 
 
 def test_an_error_in_one_process_ends_the_other() -> None:
-    processes = two_processes("fail")
+    processes = two_processes("-c", LOOP, "fail")
     try:
         outputs = [process.communicate(timeout=120)[0] for process in reversed(processes)][::-1]
     finally:
@@ -280,6 +281,23 @@ def lenet(runs: Path, epochs: int, processes: int) -> list[dict[str, Any]]:
     assert "[1] epoch" not in result.stdout
     (folder,) = runs.iterdir()
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_after_sigterm_in_one_process_all_save_and_stop(tmp_path: Path) -> None:
+    processes = two_processes(str(LENET), "--runs", str(tmp_path), "--epochs", "1000")
+    try:
+        wait_until_running(processes[0], "epoch")
+        processes[1].terminate()
+        outputs = [process.communicate(timeout=60)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert [process.returncode for process in processes] == [0, 0]
+    (run,) = tmp_path.iterdir()
+    stopped = re.search(rf"SIGTERM: stopped after step (\d+); resume {run}", outputs[0])
+    assert stopped
+    assert (run / "checkpoints" / stopped[1]).is_dir()
 
 
 def test_a_run_of_two_processes_equals_one_of_one(tmp_path: Path) -> None:
