@@ -59,7 +59,8 @@ def compare(
       *inputs: What the models take, images channels last; PyTorch is given them channels first
         (arrays of four axes or more, and of three if it has layers for sequences).
       train: Compare in training mode: the batch's statistics, and the running ones after a step.
-        Dropout draws other numbers on both sides and is left out; functional dropout cannot be.
+        Dropout draws other numbers on both sides and is left out; functional dropout cannot be,
+        and is noted.
       backward: Compare gradients too, of the mean of the outputs times fixed random numbers.
       steps: Compare the parameters after so many steps of SGD on that mean, with a learning rate
         of 0.01, momentum 0.9 and weight decay 1e-4.

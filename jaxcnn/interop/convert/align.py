@@ -9,11 +9,10 @@ from typing import Any
 
 import torch
 
-from jaxcnn.interop.convert.calls import Call, Constant, Recording, Ref
+from jaxcnn.interop.convert.calls import Call, Constant, Recording, Ref, Shape, Size
 from jaxcnn.interop.convert.errors import ConversionError
 from jaxcnn.interop.program import Batch, Either, Train
 
-Size = int | Batch
 # Their rules write the result's sizes, or whether an axis has length 1, into the program.
 _SIZE_MATTERS = {
     *("reshape", "view", "view_as", "reshape_as", "flatten", "unflatten", "ravel", "squeeze"),
@@ -26,14 +25,6 @@ _PARTS = {"chunk": 2, "split": 2, "tensor_split": 2}
 
 
 @dataclasses.dataclass(frozen=True)
-class Meta:
-    """Sizes (in PyTorch's order of axes) and dtype of a tensor."""
-
-    sizes: tuple[Size, ...]
-    dtype: torch.dtype
-
-
-@dataclasses.dataclass(frozen=True)
 class Aligned:
     """What all recordings have in common.
 
@@ -42,14 +33,14 @@ class Aligned:
         flag that is set in training alone.
       inputs: A Ref for each tensor of the inputs.
       output: What is returned.
-      metas: {number of a Ref: its sizes and dtype}.
+      shapes: {number of a Ref: its shape}.
       values: {number of a Ref: its value}, where it is a constant.
     """
 
     calls: list[Call]
     inputs: list[Ref]
     output: Any
-    metas: dict[int, Meta]
+    shapes: dict[int, Shape]
     values: dict[int, torch.Tensor]
 
     def same_but_for_sizes(self, run: Recording) -> bool:
@@ -82,8 +73,8 @@ def align(evaluations: Sequence[tuple[int, Recording]], training: Recording | No
         at_place = [run.calls[place] if place < len(run.calls) else None for run in runs]
         calls.append(_aligned(merge, at_place))
     first = recordings[0]
-    metas = {
-        number: Meta(merge([run.shapes[number].sizes for run in runs]), shape.dtype)
+    shapes = {
+        number: Shape(merge([run.shapes[number].sizes for run in runs]), shape.dtype)
         for number, shape in first.shapes.items()
     }
     values = {
@@ -94,8 +85,8 @@ def align(evaluations: Sequence[tuple[int, Recording]], training: Recording | No
     try:
         output = merge([run.output for run in runs])
     except _Differs:
-        _refuse(merge, runs[0].output, runs[-1].output, "what it returns")
-    return Aligned(calls, first.inputs, output, metas, values)
+        raise _another_graph("what it returns") from None
+    return Aligned(calls, first.inputs, output, shapes, values)
 
 
 def _aligned(merge: _Merge, calls: Sequence[Call | None]) -> Call:
@@ -126,10 +117,6 @@ def _another_graph(line: str) -> ConversionError:
         "from_torch: training must run the same calls as evaluation, got a difference at "
         f"{line}; pass mode='eval' or mode='train' to keep that program for both."
     )
-
-
-def _refuse(merge: _Merge, a: Any, b: Any, what: str) -> None:
-    raise _another_graph(what)
 
 
 class _Merge:

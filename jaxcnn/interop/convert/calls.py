@@ -8,6 +8,10 @@ from typing import Any
 
 import torch
 
+from jaxcnn.interop.program import Batch
+
+Size = int | Batch
+
 
 @dataclasses.dataclass(frozen=True)
 class Ref:
@@ -32,9 +36,9 @@ class Constant:
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """What is known of a computed tensor beside its values."""
+    """What is known of a computed tensor beside its values: sizes in PyTorch's order, and dtype."""
 
-    sizes: tuple[int, ...]
+    sizes: tuple[Size, ...]
     dtype: torch.dtype
 
 

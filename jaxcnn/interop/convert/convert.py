@@ -180,9 +180,9 @@ def _program(
     graph = Graph(aligned, len(example), module.state_dict(keep_vars=True))
     shapes = []
     for i, (ref, x) in enumerate(zip(aligned.inputs, example, strict=True)):
-        meta = aligned.metas[ref.number]
+        shape = aligned.shapes[ref.number]
         order = _input_order(aligned, ref, x.ndim)
-        graph.values[ref.number] = Value(Var(i), meta.sizes, order, meta.dtype)
+        graph.values[ref.number] = Value(Var(i), shape.sizes, order, shape.dtype)
         shapes.append(tuple(x.shape[axis] for axis in order))
     _lower_all(graph, aligned)
     output = resolved_output(graph, aligned.output)
@@ -222,9 +222,9 @@ def _lower_all(graph: Graph, aligned: Aligned) -> None:
         except KeyError:
             unknown.setdefault(call.name, call.line)
             for number in numbers:
-                meta = aligned.metas[number]
-                order = identity(len(meta.sizes))
-                graph.values[number] = Value(Var(-1), meta.sizes, order, meta.dtype)
+                shape = aligned.shapes[number]
+                order = identity(len(shape.sizes))
+                graph.values[number] = Value(Var(-1), shape.sizes, order, shape.dtype)
     if unknown:
         lines = "".join(f"\n  {name}: {line}" for name, line in unknown.items())
         raise ConversionError(

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from jaxcnn.interop.convert.align import Aligned, Meta, Size
-from jaxcnn.interop.convert.calls import Call, Constant, Ref, State
+from jaxcnn.interop.convert.align import Aligned
+from jaxcnn.interop.convert.calls import Call, Constant, Ref, Shape, Size, State
 from jaxcnn.interop.convert.errors import ConversionError
 from jaxcnn.interop.convert.own_rules import OWN_RULES
 from jaxcnn.interop.program import Array, Batch, Statement, Var, map_leaves
@@ -93,13 +93,13 @@ class Graph:
     def __init__(self, aligned: Aligned, inputs: int, state: Mapping[str, torch.Tensor]) -> None:
         self.statements: list[Statement] = []
         self.values: dict[int, Any] = {}  # by the Ref's number
-        self.metas = aligned.metas
+        self.shapes = aligned.shapes
         self.constants = aligned.values
         self.state = state
         self.reads: dict[tuple[str, Scope], Value] = {}
         self.layout_changes: set[int] = set()  # numbers of what they return
         self.scope: Scope = ()
-        self.out: list[Meta] = []
+        self.out: list[Shape] = []
         self._next = inputs
         self._moved: dict[tuple[int, Order, Order, Scope], Value] = {}
 
@@ -241,7 +241,7 @@ def lower(graph: Graph, call: Call) -> None:
     function, name = call.function, call.name
     graph.scope = call.scope
     args, kwargs = (_resolve(graph, x) for x in (call.args, call.kwargs))
-    graph.out = [graph.metas[number] for number in _numbers(call.out)]
+    graph.out = [graph.shapes[number] for number in _numbers(call.out)]
     own = _own_rule(function)
     if own is not None:
         result = _plain_call(graph, own, args, kwargs)
@@ -299,11 +299,11 @@ def _assign(graph: Graph, out: Any, result: Any) -> None:
     numbers = _numbers(out)
     results = list(result) if isinstance(result, list | tuple) else [result]
     for number, x in zip(numbers, results, strict=True):
-        meta = graph.metas[number]
+        shape = graph.shapes[number]
         if isinstance(x, Var):
-            x = Value(x, meta.sizes, identity(len(meta.sizes)), meta.dtype)
-        assert len(x.order) == len(meta.sizes), (out, x, meta)
-        graph.values[number] = dataclasses.replace(x, sizes=meta.sizes, dtype=meta.dtype)
+            x = Value(x, shape.sizes, identity(len(shape.sizes)), shape.dtype)
+        assert len(x.order) == len(shape.sizes), (out, x, shape)
+        graph.values[number] = dataclasses.replace(x, sizes=shape.sizes, dtype=shape.dtype)
 
 
 def _plain_call(graph: Graph, function: Any, args: Any, kwargs: Any) -> Any:

@@ -47,7 +47,7 @@ def _lower_split(g: Graph, tensor: Value, split_size: Any, dim: int = 0) -> list
 @lowers("chunk")
 def _lower_chunk(g: Graph, input: Value, chunks: int, dim: int = 0) -> list[Value]:
     del chunks
-    sizes = [meta.sizes[dim % input.ndim] for meta in g.out]
+    sizes = [shape.sizes[dim % input.ndim] for shape in g.out]
     if len(set(sizes)) == 1:
         return _split(g, input, len(sizes), dim)
     return _split(g, input, list(itertools.accumulate(sizes))[:-1], dim)

@@ -30,8 +30,8 @@ def of_images(g: Graph, target: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def _image(g: Graph, var: Any, i: int) -> Value:
-    meta = g.out[i]
-    return Value(var, meta.sizes, channels_last(len(meta.sizes)), meta.dtype)
+    shape = g.out[i]
+    return Value(var, shape.sizes, channels_last(len(shape.sizes)), shape.dtype)
 
 
 def _register_image(name: str) -> None:

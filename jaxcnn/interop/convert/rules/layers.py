@@ -54,8 +54,8 @@ def _of_images(g: Graph, layer: str, args: list[Any], kwargs: dict[str, Any]) ->
     result = g.emit_layer(layer, *images, count=count, **kwargs)
     results = [result] if count is None else result
     values = [
-        Value(var, meta.sizes, channels_last(len(meta.sizes)), meta.dtype)
-        for var, meta in zip(results, g.out, strict=True)
+        Value(var, shape.sizes, channels_last(len(shape.sizes)), shape.dtype)
+        for var, shape in zip(results, g.out, strict=True)
     ]
     return values[0] if count is None else values
 
@@ -65,6 +65,6 @@ def _attention(g: Graph, layer: str, args: Any, kwargs: Any) -> Any:
     args, kwargs = [plain(x) for x in args], {key: plain(x) for key, x in kwargs.items()}
     results = g.emit_layer(layer, *args, count=2, **kwargs)[: len(g.out)]
     return [
-        Value(var, meta.sizes, identity(len(meta.sizes)), meta.dtype)
-        for var, meta in zip(results, g.out, strict=True)
+        Value(var, shape.sizes, identity(len(shape.sizes)), shape.dtype)
+        for var, shape in zip(results, g.out, strict=True)
     ]

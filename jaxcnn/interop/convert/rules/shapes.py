@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from jaxcnn.interop.convert.align import Size
+from jaxcnn.interop.convert.calls import Size
 from jaxcnn.interop.convert.lower import (
     Graph,
     Value,
