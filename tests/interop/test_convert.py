@@ -159,6 +159,11 @@ def extremes(self: Any, x: Any) -> Any:
     return found + smallest.sum(2, keepdim=True) + zero.norm(dim=1, keepdim=True) + zero.std()
 
 
+def gathered(self: Any, x: Any) -> Any:
+    index = self.index.expand(x.shape[0], -1, -1, -1)
+    return self.conv(x).gather(-2, index)
+
+
 def constants(self: Any, x: Any) -> Any:
     ramp = torch.linspace(0, 1, x.shape[-1]) + torch.arange(x.shape[-1])
     mask = torch.ones(x.shape[0], 1, 1, x.shape[3]).masked_fill(ramp > 2, 0.5)
@@ -176,6 +181,12 @@ def with_table() -> Any:
     module = Calls(constants, conv=nn.Conv2d(6, 4, 1))
     module.table = nn.Parameter(torch.zeros(5))
     module.register_buffer("index", torch.tensor([0, 3, 3]))
+    return module
+
+
+def with_index() -> Any:
+    module = Calls(gathered, conv=CONV())
+    module.register_buffer("index", torch.arange(2 * 9 * 3).reshape(1, 2, 9, 3) % 4)
     return module
 
 
@@ -219,6 +230,7 @@ NETS = {
     "extremes": lambda: Calls(extremes, conv=CONV()),
     "channels-last block": with_scales,
     "constants": with_table,
+    "gather": with_index,
     "written": lambda: Calls(written, conv=CONV()),
     "layers of images": lambda: nn.Sequential(
         *(nn.GroupNorm(2, 6), nn.PReLU(6), nn.ConvTranspose2d(6, 4, 2, stride=2)),
