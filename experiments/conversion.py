@@ -18,6 +18,7 @@ Running statistics, scales and biases are random, so that nothing hides at its d
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import importlib
@@ -211,7 +212,7 @@ def _step_of_torch(row: Row, model: Any, dtype: Any) -> Step:
     # What evaluation alone was converted of has no auxiliary heads.
     heads = ("aux1", "aux2", "AuxLogits") if MODES.get(row.name) == "eval" else ()
     removed = {head: getattr(model, head) for head in heads if hasattr(model, head)}
-    state = {name: x.clone() for name, x in model.state_dict().items()}
+    state = copy.deepcopy(model.state_dict())  # with its versions, which some models ask for
     model.train()
     model.zero_grad()
     for head in removed:
