@@ -96,7 +96,7 @@ def root(x: jax.Array) -> jax.Array:
       >>> jax.grad(root)(0.0), jax.grad(root)(4.0)
       (Array(0., dtype=float32, weak_type=True), Array(0.25, dtype=float32, weak_type=True))
     """
-    return jnp.where(x == 0, x, jnp.sqrt(jnp.where(x == 0, 1, x)))
+    return jnp.where(x == 0, 0, jnp.sqrt(jnp.where(x == 0, 1, x)))
 
 
 def std(x: jax.Array, **options: Any) -> jax.Array:
