@@ -87,9 +87,11 @@ def summary(rows: dict[str, Row]) -> str:
             stepped = [row for row in of_kind if row.output is not None]
             lines.append(
                 f"{kind}: {sum(r.evaluates for r in of_kind)} of {len(of_kind)} architectures "
-                f"match in evaluation, {sum(r.trains for r in stepped)} of {len(stepped)} in a "
-                "training step"
+                "match in evaluation"
             )
+            if stepped:
+                trained = sum(row.trains for row in stepped)
+                lines[-1] += f", {trained} of {len(stepped)} in a training step"
     return "\n".join(lines)
 
 
