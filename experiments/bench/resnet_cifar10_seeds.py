@@ -4,7 +4,7 @@ python experiments/bench/resnet_cifar10_seeds.py --raw-dir FOLDER
     Trains resnet20 as `resnet_cifar10.py --train-split test --validation 0.2 --epochs 12
     --schedule cosine --warmup-epochs 2` does, with jaxcnn and with PyTorch, three seeds each, every
     run in a process of its own. Prints the accuracies of the final weights on the 2,000 images held
-    out, and their means. About an hour on two CPU cores; a minute on a GPU with --jobs 6. Needs
+    out, and their means. An hour or two on two CPU cores; a minute on a GPU with --jobs 6. Needs
     `pip install torch`.
 
 Both sides have the same images in the same two parts, crops, flips, initial distributions, SGD,

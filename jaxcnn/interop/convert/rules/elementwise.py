@@ -217,20 +217,17 @@ def _lower_to(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
     )
 
 
-@lowers("dropout")
-def _lower_dropout(
-    g: Graph, input: Value, p: float = 0.5, training: Any = True, inplace: bool = False
-) -> Value:
-    del inplace
-    return random(g, "F.dropout", input, p, training)
+def _register_dropout(name: str, by_default: bool) -> None:
+    @lowers(name)
+    def lower(
+        g: Graph, input: Value, p: float = 0.5, training: Any = by_default, inplace: bool = False
+    ) -> Value:
+        del inplace
+        return random(g, f"F.{name}", input, p, training)
 
 
-@lowers("alpha_dropout")
-def _lower_alpha_dropout(
-    g: Graph, input: Value, p: float = 0.5, training: Any = False, inplace: bool = False
-) -> Value:
-    del inplace
-    return random(g, "F.alpha_dropout", input, p, training)
+_register_dropout("dropout", True)
+_register_dropout("alpha_dropout", False)
 
 
 def random(g: Graph, target: str, x: Value, p: float, training: Any) -> Value:
