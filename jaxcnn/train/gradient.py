@@ -11,7 +11,7 @@ from jax import lax
 
 from jaxcnn._checks import check
 from jaxcnn.train.frozen import check_frozen, in_evaluation, map_frozen
-from jaxcnn.train.precision import cast, layers_in, widen_logits
+from jaxcnn.train.precision import cast, cast_params, layers_in, widen_logits
 from jaxcnn.train.state import TrainState
 
 
@@ -57,7 +57,7 @@ def make_gradient(
 
     def gradient(state: TrainState, examples: Examples, rng: jax.Array) -> Gradient:
         def loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-            params = cast(map_frozen(frozen, lax.stop_gradient, params), precision)
+            params = cast_params(map_frozen(frozen, lax.stop_gradient, params), precision)
             with layers_in(precision), in_evaluation(frozen, state.variables):
                 logits, updates = state.apply_fn(
                     {**state.variables, "params": params},

@@ -72,8 +72,27 @@ def cast(tree: Any, precision: str) -> Any:
     return jax.tree.map(half, tree)
 
 
+def cast_params(params: Any, precision: str) -> Any:
+    """The parameters in half precision, but for those of norms, as in `torch.autocast`.
+
+    A norm computes in float32. It, and what else only scales or shifts channels, is a module whose
+    own parameters have one axis at most.
+
+    Example:
+      >>> vector, matrix = jnp.ones(2), jnp.ones((2, 2))
+      >>> params = {"bn": {"weight": vector}, "fc": {"weight": matrix, "bias": vector}}
+      >>> jax.tree.map(lambda x: str(x.dtype), cast_params(params, "bfloat16"))
+      {'bn': {'weight': 'float32'}, 'fc': {'bias': 'bfloat16', 'weight': 'bfloat16'}}
+    """
+    axes: dict[Any, int] = {}
+    for path, x in jax.tree.leaves_with_path(params):
+        axes[path[:-1]] = max(axes.get(path[:-1], 0), jnp.ndim(x))
+    chosen = lambda path, x: x if axes[path[:-1]] <= 1 else cast(x, precision)
+    return jax.tree.map_with_path(chosen, params)
+
+
 def layers_in(precision: str) -> contextlib.AbstractContextManager[None]:
-    """Has every layer hand on half precision, also one whose statistics are float32.
+    """Has every layer take and hand on half precision, also one whose parameters are float32.
 
     Example:
       >>> from jaxcnn import nn
@@ -87,8 +106,10 @@ def layers_in(precision: str) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
 
     def narrow(next_fun: Any, args: Any, kwargs: Any, context: Any) -> Any:
-        outputs = next_fun(*args, **kwargs)
-        return cast(outputs, precision) if context.method_name == "__call__" else outputs
+        if context.method_name != "__call__":
+            return next_fun(*args, **kwargs)
+        args, kwargs = cast((args, kwargs), precision)
+        return cast(next_fun(*args, **kwargs), precision)
 
     return nn.intercept_methods(narrow)
 

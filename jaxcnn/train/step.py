@@ -73,10 +73,10 @@ def make_train_step(
       mix: `(images, labels, rng) -> (images, probabilities)`, such as mixup, after `preprocess`.
         The loss gets the probabilities; `correct` still counts by the labels.
       precision: "float32": the types of parameters and images as they are. "bfloat16" or "float16":
-        layers compute in it; parameters, statistics, optimiser and loss stay float32. Mirrors
-        `torch.autocast`. With "float16" the state needs `create_state(..., loss_scale=...)`, and a
-        gradient that is not finite leaves parameters and optimiser as they were, as with
-        `torch.amp.GradScaler`.
+        layers take and hand on this type, norms compute in float32 between; parameters, statistics,
+        optimiser and loss stay float32. Mirrors `torch.autocast`. With "float16" the state needs
+        `create_state(..., loss_scale=...)`, and a gradient that is not finite leaves parameters and
+        optimiser as they were, as with `torch.amp.GradScaler`.
       accumulate: Parts of the batch that are computed one after the other, which needs less memory.
         Gradients are averaged; BatchNorm sees each part for itself. `augment` and `mix` see the
         whole batch.

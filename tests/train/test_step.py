@@ -143,13 +143,21 @@ def test_micro_batches_without_batch_norm_change_nothing() -> None:
 def test_layers_compute_in_the_precision(precision: str) -> None:
     seen: dict[str, str] = {}
 
+    class Linear(nn.Linear):
+        def __call__(self, input: Any) -> jax.Array:
+            output = super().__call__(input)
+            seen["linear"] = f"{input.dtype} {self.variables['params']['bias'].dtype}"
+            return output
+
     class Net(flax.linen.Module):
         @flax.linen.compact
         def __call__(self, x: Any, train: bool = False) -> jax.Array:
             seen["input"] = str(x.dtype)
             x = nn.BatchNorm1d(4, name="bn")(nn.Linear(6, 4, name="a")(x), train)
             seen["norm"] = str(x.dtype)
-            return nn.Linear(4, 3, name="b")(x)
+            seen["scale"] = str(self.variables["params"]["bn"]["weight"].dtype)
+            x = x * self.param("gain", jax.nn.initializers.ones, (4,))
+            return Linear(4, 3, name="b")(x)
 
     def loss_fn(logits: jax.Array, labels: jax.Array) -> jax.Array:
         seen["logits"] = str(logits.dtype)
@@ -159,7 +167,13 @@ def test_layers_compute_in_the_precision(precision: str) -> None:
     state = train.create_state(Net(), TX, jax.random.key(0), IMAGES, loss_scale=scale)
     step = train.make_train_step(loss_fn, precision=precision)
     after, metrics = jax.eval_shape(step, state, BATCH)
-    assert seen == {"input": precision, "norm": precision, "logits": "float32"}
+    assert seen == {
+        "input": precision,
+        "norm": precision,
+        "scale": "float32",
+        "linear": f"{precision} {precision}",
+        "logits": "float32",
+    }
     assert metrics["loss"].dtype == "float32"
     types = lambda state: jax.tree.map(lambda x: x.dtype, state)
     assert types(after) == types(state)
