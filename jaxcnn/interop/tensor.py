@@ -148,3 +148,20 @@ def topk(x: jax.Array, k: int, axis: int = -1, largest: bool = True) -> tuple[ja
         return values, index
     values, index = lax.top_k(-x, k, axis=axis)
     return -values, index
+
+
+def scatter(x: jax.Array, axis: int, index: jax.Array, source: Any, add: bool = False) -> jax.Array:
+    """`x` after entries of `source` are written, or added, where `index` says along an axis.
+
+    Mirrors `torch.scatter` and `torch.scatter_add`. `source` may be a number.
+
+    Example:
+      >>> scatter(jnp.zeros((1, 3)), 1, jnp.array([[2, 0]]), jnp.array([[5.0, 6.0]])).tolist()
+      [[6.0, 0.0, 5.0]]
+    """
+    places = list(jnp.indices(index.shape, sparse=True))
+    places[axis] = index
+    if jnp.ndim(source):
+        source = source[tuple(map(slice, index.shape))]
+    chosen = x.at[tuple(places)]
+    return chosen.add(source) if add else chosen.set(source)

@@ -16,7 +16,7 @@ from jaxcnn._checks import check, check_type
 from jaxcnn.interop.convert import rules as _rules  # noqa: F401  (registers them)
 from jaxcnn.interop.convert.align import Aligned, align
 from jaxcnn.interop.convert.calls import Call, Recording, State
-from jaxcnn.interop.convert.errors import ConversionError
+from jaxcnn.interop.convert.errors import ConversionError, NoRuleError
 from jaxcnn.interop.convert.layers import layer_class, layer_settings
 from jaxcnn.interop.convert.lower import (
     Graph,
@@ -219,8 +219,8 @@ def _lower_all(graph: Graph, aligned: Aligned) -> None:
             continue  # a constant
         try:
             lower(graph, call)
-        except KeyError:
-            unknown.setdefault(call.name, call.line)
+        except NoRuleError as error:
+            unknown.setdefault(f"{call.name} {error}".rstrip(), call.line)
             for number in numbers:
                 shape = aligned.shapes[number]
                 order = identity(len(shape.sizes))

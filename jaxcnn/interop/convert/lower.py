@@ -8,6 +8,7 @@ permutation costs nothing; only a call that needs a certain order moves axes.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 
 from jaxcnn.interop.convert.align import Aligned
 from jaxcnn.interop.convert.calls import Call, Constant, Ref, Shape, Size, State
-from jaxcnn.interop.convert.errors import ConversionError
+from jaxcnn.interop.convert.errors import ConversionError, NoRuleError
 from jaxcnn.interop.convert.own_rules import OWN_RULES
 from jaxcnn.interop.program import Array, Batch, Statement, Var, map_leaves
 
@@ -236,7 +237,7 @@ def lower(graph: Graph, call: Call) -> None:
     """Adds what one call of PyTorch computes.
 
     Raises:
-      KeyError: If there is no rule for it.
+      NoRuleError: If there is no rule for it.
     """
     function, name = call.function, call.name
     graph.scope = call.scope
@@ -248,9 +249,13 @@ def lower(graph: Graph, call: Call) -> None:
     else:
         key = "layer" if call.layer is not None else normal_name(name)
         if key not in _RULES:
-            raise KeyError(key)
+            raise NoRuleError
         extra = {"layer": call.layer, "module": function} if key == "layer" else {}
-        result = _RULES[key](graph, *args, **kwargs, **extra)
+        try:
+            bound = inspect.signature(_RULES[key]).bind(graph, *args, **kwargs, **extra)
+        except TypeError as error:
+            raise NoRuleError(f"with {error}") from None
+        result = _RULES[key](*bound.args, **bound.kwargs)
     _assign(graph, call.out, result)
 
 

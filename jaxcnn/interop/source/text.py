@@ -87,8 +87,8 @@ def value(x: Any) -> Text:
     """A plain value.
 
     Example:
-      >>> flat(value((1, 2.5, ("a", None)))), flat(value(float("inf")))
-      ('(1, 2.5, ("a", None))', 'float("inf")')
+      >>> flat(value((1, 2.5, ("a", None)))), flat(value(float("inf"))), flat(value(int))
+      ('(1, 2.5, ("a", None))', 'float("inf")', 'int')
     """
     if isinstance(x, tuple):
         return Brackets("(", tuple(map(value, x)))
@@ -103,7 +103,7 @@ def value(x: Any) -> Text:
         return f'float("{x}")'
     if x is Ellipsis:
         return "..."
-    return repr(x)
+    return x.__name__ if isinstance(x, type) else repr(x)
 
 
 def string(x: str) -> str:

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+from jaxcnn.interop.convert.errors import NoRuleError
 from jaxcnn.interop.convert.lower import Graph, Value, lowers
 from jaxcnn.interop.convert.rules.reductions import removed
 from jaxcnn.interop.convert.rules.shapes import inserted
@@ -31,26 +32,20 @@ def _lower_stack(g: Graph, tensors: Sequence[Value], dim: int = 0) -> Value:
     return _lower_cat(g, longer, dim % (tensors[0].ndim + 1))
 
 
-@lowers("split", "tensor_split", "split_with_sizes")
-def _lower_split(g: Graph, tensor: Value, split_size: Any, dim: int = 0) -> list[Value]:
-    size = tensor.sizes[dim % tensor.ndim]
-    if isinstance(split_size, int | Batch):
-        parts = len(g.out)
-        if isinstance(size, Batch) or isinstance(split_size, Batch):
-            return _split(g, tensor, parts, dim)
-        split_size = [split_size] * parts
-    equal = len(set(split_size)) == 1 and sum(split_size) == size
-    bounds = list(itertools.accumulate(split_size))[:-1]
-    return _split(g, tensor, len(split_size) if equal else bounds, dim)
-
-
-@lowers("chunk")
-def _lower_chunk(g: Graph, input: Value, chunks: int, dim: int = 0) -> list[Value]:
-    del chunks
-    sizes = [shape.sizes[dim % input.ndim] for shape in g.out]
-    if len(set(sizes)) == 1:
-        return _split(g, input, len(sizes), dim)
-    return _split(g, input, list(itertools.accumulate(sizes))[:-1], dim)
+@lowers("split", "split_with_sizes", "chunk", "tensor_split")
+def _lower_split(g: Graph, x: Value, where: Any = None, dim: int = 0, **kwargs: Any) -> list[Value]:
+    del kwargs  # the parts' sizes say everything
+    sizes = [shape.sizes[dim % x.ndim] for shape in g.out]
+    if len(sizes) == 1:
+        return [x]
+    where = len(sizes)
+    if len(set(sizes)) > 1:
+        *first, _ = sizes
+        if len(first) > 1 and any(isinstance(size, Batch) for size in first):
+            raise NoRuleError("into three or more parts, one of which grows with the batch")
+        where = list(itertools.accumulate(first))
+    parts = g.emit_several(len(sizes), "jnp.split", x, where, axis=x.axis(dim))
+    return [g.like(x, part) for part in parts]
 
 
 @lowers("unbind")
@@ -64,13 +59,6 @@ def _lower_unbind(g: Graph, input: Value, dim: int = 0) -> list[Value]:
         var = g.emit("operator.getitem", input, index if axis else i)
         parts.append(dataclasses.replace(input, var=var, order=order))
     return parts
-
-
-def _split(g: Graph, x: Value, where: Any, dim: int) -> list[Value]:
-    if len(g.out) == 1:
-        return [x]
-    parts = g.emit_several(len(g.out), "jnp.split", x, where, axis=x.axis(dim))
-    return [g.like(x, part) for part in parts]
 
 
 @lowers("flip")
@@ -92,6 +80,8 @@ def _lower_repeat_interleave(
     g: Graph, input: Value, repeats: Any, dim: int | None = None, *, output_size: Any = None
 ) -> Value:
     del output_size
+    if isinstance(repeats, Value):
+        raise NoRuleError("with a tensor of repeats")
     x = g.plain(input) if dim is None else input
     axis = None if dim is None else x.axis(dim)
     if dim is None:
@@ -117,6 +107,27 @@ def _lower_gather(
     if any(end is not None for end in ends):
         x = g.like(x, g.emit("operator.getitem", x, tuple(map(slice, ends))))
     return g.like(x, g.emit("jnp.take_along_axis", x, index, axis=dim))
+
+
+@lowers("scatter")
+def _lower_scatter(
+    g: Graph,
+    input: Value,
+    dim: int,
+    index: Value,
+    src: Any = None,
+    *,
+    value: Any = None,
+) -> Value:
+    x, source = g.plain(input), value if src is None else src
+    source = g.plain(source) if isinstance(source, Value) else source
+    return g.like(x, g.emit("tensor.scatter", x, dim % x.ndim, g.plain(index), source))
+
+
+@lowers("scatter_add")
+def _lower_scatter_add(g: Graph, input: Value, dim: int, index: Value, src: Value) -> Value:
+    x, dim = g.plain(input), dim % input.ndim
+    return g.like(x, g.emit("tensor.scatter", x, dim, g.plain(index), g.plain(src), add=True))
 
 
 @lowers("topk")

@@ -27,7 +27,13 @@ def _lower_full(g: Graph, *args: Any, **kwargs: Any) -> Any:
 
 @lowers("arange")
 def _lower_arange(g: Graph, *args: Any, **kwargs: Any) -> Any:
-    return g.emit("jnp.arange", *args, dtype=jax_dtype(g.out[0].dtype))
+    names = ("end",) if len(args) == 1 and "end" not in kwargs else ("start", "end", "step")
+    given = {"start": 0, "step": 1, **kwargs, **dict(zip(names, args, strict=False))}
+    start, end, step = given["start"], given["end"], given["step"]
+    bounds = (
+        (end,) if (start, step) == (0, 1) else (start, end) if step == 1 else (start, end, step)
+    )
+    return g.emit("jnp.arange", *bounds, dtype=jax_dtype(g.out[0].dtype))
 
 
 @lowers("fill", "zero")
@@ -37,5 +43,6 @@ def _lower_fill(g: Graph, input: Value, value: Any = 0) -> Value:
 
 @lowers("copy")
 def _lower_copy(g: Graph, input: Value, src: Value, non_blocking: bool = False) -> Any:
-    x = g.plain(src)
-    return g.emit("jnp.broadcast_to", x, g.out[0].sizes)
+    del input, non_blocking
+    x, dtype = g.emit("jnp.broadcast_to", g.plain(src), g.out[0].sizes), g.out[0].dtype
+    return x if dtype == src.dtype else g.emit(".astype", x, jax_dtype(dtype))

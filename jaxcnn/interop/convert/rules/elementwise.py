@@ -31,6 +31,7 @@ _OTHER_UNARY = {
     "acos": "jnp.arccos",
     "atan": "jnp.arctan",
     "special_expit": "F.sigmoid",
+    "_threshold": "F.threshold",
     "log_sigmoid": "F.logsigmoid",
 }
 _OPERATORS = {
@@ -72,14 +73,15 @@ _NO_CHANGE = (
 )
 
 
-def jax_dtype(dtype: torch.dtype) -> str:
-    """The name of a torch dtype in JAX.
+def jax_dtype(dtype: torch.dtype) -> str | type:
+    """A torch dtype for JAX; one of 64 bits has 32 where JAX has no more, and no warning.
 
     Example:
-      >>> jax_dtype(torch.float32), jax_dtype(torch.bool)
-      ('float32', 'bool')
+      >>> jax_dtype(torch.float32), jax_dtype(torch.int64)
+      ('float32', <class 'int'>)
     """
-    return str(dtype).removeprefix("torch.")
+    widest = {torch.int64: int, torch.float64: float, torch.complex128: complex}
+    return widest.get(dtype) or str(dtype).removeprefix("torch.")
 
 
 def _register_unary(name: str, target: str) -> None:

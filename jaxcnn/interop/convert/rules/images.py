@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from jaxcnn.interop.convert.errors import NoRuleError
 from jaxcnn.interop.convert.lower import Graph, Value, channels_last, lowers
 from jaxcnn.interop.convert.rules.elementwise import random
 
@@ -15,6 +16,8 @@ _OF_ONE_IMAGE = (
     *("interpolate", "upsample", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle"),
     *("local_response_norm", "fold"),
 )
+# Of any number of axes in PyTorch, the last two those of an image.
+_OF_CHANNELS = {"pixel_shuffle", "pixel_unshuffle"}
 _OF_IMAGE_AND_WEIGHT = (
     *("conv1d", "conv2d", "conv3d"),
     *("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
@@ -34,17 +37,40 @@ def _image(g: Graph, var: Any, i: int) -> Value:
     return Value(var, shape.sizes, channels_last(len(shape.sizes)), shape.dtype)
 
 
+def batched(g: Graph, x: Value, *ndims: int) -> Value:
+    """`x` with the channels last, if it has one of these numbers of axes; () means any."""
+    if ndims and x.ndim not in ndims:
+        raise NoRuleError(f"of {x.ndim} axes; add a batch")
+    return g.image(x)
+
+
+def image_ndims(name: str) -> tuple[int, ...]:
+    """How many axes the batch of a function or layer for 1d, 2d or 3d images has; () means any.
+
+    Example:
+      >>> image_ndims("conv2d"), image_ndims("BatchNorm1d"), image_ndims("interpolate")
+      ((4,), (2, 3), ())
+    """
+    if name[-1:] != "d" or not name[-2:-1].isdigit():
+        return ()
+    ndim = int(name[-2]) + 2
+    return (2, 3) if name == "BatchNorm1d" else (ndim,)
+
+
 def _register_image(name: str) -> None:
+    ndims = (4,) if name in _OF_CHANNELS else image_ndims(name)
+
     # Functions that may return indices too have their own names in PyTorch's internals.
     @lowers(name, f"_{name}", f"{name}_with_indices")
     def lower(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Any:
-        return of_images(g, f"F.{name}", g.image(input), *args, **kwargs)
+        return of_images(g, f"F.{name}", batched(g, input, *ndims), *args, **kwargs)
 
 
 def _register_image_and_weight(name: str) -> None:
     @lowers(name)
     def lower(g: Graph, input: Value, weight: Value, *args: Any, **kwargs: Any) -> Any:
-        return of_images(g, f"F.{name}", g.image(input), g.plain(weight), *args, **kwargs)
+        x = batched(g, input, *image_ndims(name))
+        return of_images(g, f"F.{name}", x, g.plain(weight), *args, **kwargs)
 
 
 for _name in _OF_ONE_IMAGE:
@@ -82,7 +108,7 @@ def _lower_batch_norm(
     del momentum
     options = {"training": True} if training is True else {}
     if running_mean is not None and training is not False:
-        raise KeyError("batch_norm")  # it writes into the statistics: a layer does that
+        raise NoRuleError("with running statistics that training writes into; use a layer")
     x, scale = g.image(input), (weight, bias)
     return of_images(g, "F.batch_norm", x, running_mean, running_var, *scale, eps=eps, **options)
 
@@ -102,7 +128,7 @@ def _lower_instance_norm(
 ) -> Value:
     del momentum
     if running_mean is not None or running_var is not None or not use_input_stats:
-        raise KeyError("instance_norm")
+        raise NoRuleError("with running statistics; use a layer")
     return of_images(g, "F.instance_norm", g.image(input), weight=weight, bias=bias, eps=eps)
 
 
@@ -119,7 +145,7 @@ def _lower_grid_sample(g: Graph, input: Value, grid: Value, *args: Any, **kwargs
 @lowers("affine_grid")
 def _lower_affine_grid(g: Graph, theta: Value, size: Any, align_corners: Any = None) -> Any:
     n, c, *spatial = size
-    return g.emit("F.affine_grid", theta, (n, *spatial, c), align_corners)
+    return g.emit("F.affine_grid", g.plain(theta), (n, *spatial, c), align_corners)
 
 
 def _register_dropout_of_channels(name: str, by_default: bool, axes: tuple[int, ...]) -> None:
@@ -128,9 +154,7 @@ def _register_dropout_of_channels(name: str, by_default: bool, axes: tuple[int, 
         g: Graph, input: Value, p: float = 0.5, training: Any = by_default, inplace: bool = False
     ) -> Value:
         del inplace
-        if axes and input.ndim not in axes:  # one image without a batch
-            raise KeyError(name)
-        return random(g, f"F.{name}", g.image(input), p, training)
+        return random(g, f"F.{name}", batched(g, input, *axes), p, training)
 
 
 _register_dropout_of_channels("dropout1d", True, (3,))
@@ -151,7 +175,7 @@ def _lower_pad(
         options = {"value": value} if value else {}
         return g.like(input, g.emit("F.pad", input, tuple(pad), mode, **options))
     if mode != "constant":
-        x = g.image(input)
+        x = batched(g, input, pairs + 2)
         return g.like(x, g.emit("F.pad", x, tuple(pad), mode))
     widths = [(0, 0)] * input.ndim
     for i in range(pairs):

@@ -8,6 +8,7 @@ from typing import Any
 import jaxcnn.nn as nn
 from jaxcnn.interop.convert.layers import layer_class
 from jaxcnn.interop.convert.lower import Graph, Value, channels_last, identity, lowers
+from jaxcnn.interop.convert.rules.images import batched, image_ndims
 from jaxcnn.interop.convert.rules.products import ends_in_order
 
 _IMAGE_MODULES = {
@@ -20,7 +21,7 @@ _IMAGE_MODULES = {
 }
 _IMAGE_LAYERS = (
     *(nn.GroupNorm, nn.LocalResponseNorm, nn.PReLU),
-    *(nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
+    *(nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.FeatureAlphaDropout),
 )
 _ENTRY_MODULES = {"jaxcnn.nn.activation", "jaxcnn.nn.piecewise", "jaxcnn.nn.dropout"}
 
@@ -32,6 +33,7 @@ def _lower_layer(g: Graph, *args: Any, layer: str, module: Any, **kwargs: Any) -
         return _attention(g, layer, args, kwargs)
     x, *rest = args or tuple(kwargs.values())
     if kind.__module__ in _IMAGE_MODULES or kind in _IMAGE_LAYERS:
+        x = batched(g, x, *image_ndims(kind.__name__))
         return _of_images(g, layer, [x, *rest], {} if not args else kwargs)
     if kind is nn.DropPath:
         x = x if x.order[:1] == (0,) else g.plain(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from jaxcnn.interop.convert.errors import NoRuleError
 from jaxcnn.interop.convert.lower import Graph, Value, lowers
 from jaxcnn.interop.convert.rules.elementwise import binary
 from jaxcnn.interop.program import Rng
@@ -110,7 +111,7 @@ def _lower_embedding(
 ) -> Value:
     del norm_type, sparse
     if max_norm is not None:
-        raise KeyError("embedding")  # it writes into the weight: a layer does that
+        raise NoRuleError("with max_norm, which writes into the weight; use a layer")
     options = {"scale_grad_by_freq": True} if scale_grad_by_freq else {}
     var = g.emit("F.embedding", input, g.plain(weight), padding_idx, **options)
     return dataclasses.replace(input, var=var, order=(*input.order, input.ndim))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
+from jaxcnn.interop.convert.errors import NoRuleError
 from jaxcnn.interop.convert.lower import Graph, Value, lowers
 from jaxcnn.interop.convert.rules.elementwise import binary, jax_dtype
 
@@ -87,8 +89,18 @@ _register_spread("std", "tensor.std")
 
 
 @lowers("var_mean")
-def _lower_var_mean(
+def _lower_var_mean(g: Graph, *args: Any, **kwargs: Any) -> list[Value]:
+    return _spread_and_mean(g, "jnp.var", *args, **kwargs)
+
+
+@lowers("std_mean")
+def _lower_std_mean(g: Graph, *args: Any, **kwargs: Any) -> list[Value]:
+    return _spread_and_mean(g, "tensor.std", *args, **kwargs)
+
+
+def _spread_and_mean(
     g: Graph,
+    target: str,
     input: Value,
     dim: Any = None,
     unbiased: Any = True,
@@ -97,7 +109,7 @@ def _lower_var_mean(
 ) -> list[Value]:
     if isinstance(dim, bool):  # var_mean(unbiased)
         dim, unbiased = None, dim
-    spread = _spread(g, "jnp.var", input, dim, unbiased, keepdim, **kwargs)
+    spread = _spread(g, target, input, dim, unbiased, keepdim, **kwargs)
     return [spread, reduced(g, "jnp.mean", input, dim, keepdim)]
 
 
@@ -117,19 +129,56 @@ def _spread(
     return reduced(g, target, x, dim, keepdim, **({"ddof": ddof} if ddof else {}))
 
 
-@lowers("norm", "linalg_vector_norm")
+@lowers("norm")
 def _lower_norm(
-    g: Graph, input: Value, p: Any = 2, dim: Dims = None, keepdim: bool = False, dtype: Any = None
+    g: Graph,
+    input: Value,
+    p: Any = "fro",
+    dim: Dims = None,
+    keepdim: bool = False,
+    out: Any = None,
+    dtype: Any = None,
 ) -> Value:
-    del dtype
-    if p in (2, "fro", None):
-        total = reduced(g, "jnp.sum", g.like(input, g.emit("jnp.square", input)), dim, keepdim)
+    if out is not None:
+        raise NoRuleError("with out")
+    return _lower_vector_norm(g, input, 2 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)
+
+
+@lowers("linalg_norm")
+def _lower_linalg_norm(
+    g: Graph,
+    input: Value,
+    ord: Any = None,
+    dim: Dims = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+) -> Value:
+    if ord is not None and not isinstance(dim, int):
+        raise NoRuleError("of matrices")
+    return _lower_vector_norm(g, input, 2 if ord is None else ord, dim, keepdim, dtype=dtype)
+
+
+@lowers("linalg_vector_norm")
+def _lower_vector_norm(
+    g: Graph,
+    x: Value,
+    ord: Any = 2,
+    dim: Dims = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+) -> Value:
+    if isinstance(ord, str) or ord == 0 or dtype not in (None, x.dtype):
+        raise NoRuleError(f"with ord={ord} and dtype={dtype}")
+    if ord == 2:
+        total = reduced(g, "jnp.sum", g.like(x, g.emit("jnp.square", x)), dim, keepdim)
         return g.like(total, g.emit("tensor.root", total))
-    size = g.like(input, g.emit("jnp.abs", input))
-    if p == float("inf"):
-        return reduced(g, "jnp.max", size, dim, keepdim)
-    total = reduced(g, "jnp.sum", g.like(size, g.emit("operator.pow", size, p)), dim, keepdim)
-    return g.like(total, g.emit("operator.pow", total, 1 / p))
+    size = g.like(x, g.emit("jnp.abs", x))
+    if math.isinf(ord):
+        return reduced(g, "jnp.max" if ord > 0 else "jnp.min", size, dim, keepdim)
+    total = reduced(g, "jnp.sum", g.like(size, g.emit("operator.pow", size, ord)), dim, keepdim)
+    return g.like(total, g.emit("operator.pow", total, 1 / ord))
 
 
 @lowers("_weight_norm")
@@ -139,6 +188,16 @@ def _lower_weight_norm(g: Graph, v: Value, size: Value, dim: int = 0) -> Value:
     total = reduced(g, "jnp.sum", square, others, keepdim=True)
     scale = binary(g, "operator.truediv", size, g.like(total, g.emit("jnp.sqrt", total)))
     return binary(g, "operator.mul", v, scale)
+
+
+@lowers("cosine_similarity")
+def _lower_cosine_similarity(
+    g: Graph, x1: Value, x2: Value, dim: int = 1, eps: float = 1e-8
+) -> Value:
+    order, (a, b) = g.aligned((x1, x2))
+    dim %= len(order)
+    var = g.emit("F.cosine_similarity", a, b, order.index(dim), eps)
+    return dataclasses.replace(a, var=var, order=removed(order, (dim,)))
 
 
 @lowers("normalize")
@@ -162,7 +221,9 @@ def _lower_min(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Any:
 def _extreme(
     g: Graph, which: str, x: Value, dim: Any = None, keepdim: bool = False, **other: Any
 ) -> Any:
-    dim = other.get("other", dim)
+    dim = other.pop("other", dim)
+    if other:
+        raise NoRuleError(f"with {sorted(other)}")
     if isinstance(dim, Value):
         return binary(g, f"jnp.{which}imum", x, dim)
     if dim is None:
@@ -172,10 +233,15 @@ def _extreme(
     return [dataclasses.replace(x, var=var, order=order) for var in both]
 
 
-@lowers("argmax")
-def _lower_argmax(g: Graph, input: Value, dim: int | None = None, keepdim: bool = False) -> Value:
-    x = input if dim is not None else g.plain(input)
-    return reduced(g, "jnp.argmax", x, dim, keepdim)
+def _register_place(name: str) -> None:
+    @lowers(name)
+    def lower(g: Graph, input: Value, dim: int | None = None, keepdim: bool = False) -> Value:
+        x = input if dim is not None else g.plain(input)
+        return reduced(g, f"jnp.{name}", x, dim, keepdim)
+
+
+_register_place("argmax")
+_register_place("argmin")
 
 
 @lowers("softmax")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from jaxcnn.interop.convert.calls import Size
+from jaxcnn.interop.convert.errors import NoRuleError
 from jaxcnn.interop.convert.lower import (
     Graph,
     Value,
@@ -107,6 +108,8 @@ def _usual_orders(x: Value, sizes: Sequence[Size]) -> list[tuple[int, ...]]:
 @lowers("reshape", "view", "view_as", "reshape_as", "flatten", "unflatten", "ravel")
 def _lower_reshape(g: Graph, input: Value, *args: Any, **kwargs: Any) -> Value:
     del args, kwargs  # the result's sizes say everything
+    if g.out[0].dtype != input.dtype:
+        raise NoRuleError("as another dtype")
     return reshaped(g, input, g.out[0].sizes)
 
 
@@ -226,10 +229,9 @@ def _lower_repeat(g: Graph, input: Value, *repeats: Any) -> Any:
     repeats = (
         repeats[0] if len(repeats) == 1 and not isinstance(repeats[0], int | Batch) else repeats
     )
-    x, ndim = input, len(g.out[0].sizes)
-    if ndim != x.ndim:
-        x = g.plain(x)
-        return g.emit("jnp.tile", x, tuple(repeats))
+    x = input
+    if len(repeats) != x.ndim:
+        return g.emit("jnp.tile", g.plain(x), tuple(repeats))
     return g.like(x, g.emit("jnp.tile", x, tuple(repeats[axis] for axis in x.order)))
 
 
