@@ -2,10 +2,10 @@
 
 python experiments/bench/resnet_cifar10_seeds.py --raw-dir FOLDER
     Trains resnet20 as `resnet_cifar10.py --train-split test --validation 0.2 --epochs 12
-    --schedule cosine --warmup-epochs 2` does, with jaxcnn and with PyTorch, three seeds each, every
+    --schedule cosine --warmup-epochs 2` does, with jaxcnn and with PyTorch, five seeds each, every
     run in a process of its own. Prints the accuracies of the final weights on the 2,000 images held
-    out, and their means. An hour or two on two CPU cores; a minute on a GPU with --jobs 6. Needs
-    `pip install torch`.
+    out, and their means. Two hours and a half of one CPU core; a minute on a GPU with --jobs 6.
+    Needs `pip install torch`.
 
 Both sides have the same images in the same two parts, crops, flips, initial distributions, SGD,
 schedule and batch size. Each draws its own numbers, so that only means can be compared.
@@ -37,7 +37,7 @@ class Settings:
 
     raw_dir: Path | None = None
     """Folder with the original CIFAR-10 files; downloaded by default."""
-    seeds: int = 3
+    seeds: int = 5
     """Runs of each contestant, with seeds 0, 1, ...."""
     epochs: int = 12
     """Epochs of a run."""

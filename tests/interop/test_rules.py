@@ -27,7 +27,8 @@ def counted(x: Any, *args: int, **kwargs: int) -> Any:
 
 
 def written(x: Any, at: Any) -> Any:
-    return x.scatter(1, at, x[:, :2] * 2) + x.scatter(1, at[:, :1], 0.5).scatter_add(1, at, x[:, :2])
+    first = x[:, :2]
+    return x.scatter(1, at, first * 2) + x.scatter(1, at[:, :1], 0.5).scatter_add(1, at, first)
 
 
 RULES: dict[str, Callable[[Any], Any]] = {
