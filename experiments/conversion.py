@@ -4,8 +4,8 @@ pip install torch pyyaml huggingface_hub safetensors
 pip install --no-deps torchvision==0.28.0 timm==1.0.31
 python experiments/conversion.py
     240 architectures, the smallest of each family: evaluation, and, but for the hybrids of CNN and
-    transformer, one training step (output, gradients, running statistics). About two hours on two
-    CPU cores; a third less with XLA's older way to generate code, which compiles faster:
+    transformer, one training step (output, gradients, running statistics). About 70 minutes on two
+    CPU cores with XLA's older way to generate code, which compiles in two thirds of the time:
     XLA_FLAGS=--xla_cpu_use_fusion_emitters=false. Results are kept in --out as they come, and what
     is there is not measured again unless it failed.
 python experiments/conversion.py --models timm:resnet18 torchvision:vgg11
@@ -18,6 +18,7 @@ Running statistics, scales and biases are random, so that nothing hides at its d
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -25,9 +26,10 @@ import importlib
 import json
 import multiprocessing
 import time
+import unittest.mock
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tyro
@@ -45,6 +47,9 @@ class Settings:
     """Which models, as timm:resnet18; all of them by default."""
     train: bool = True
     """Whether to compare a training step too."""
+    programs: Literal["plain", "cpu"] = "plain"
+    """Plain convolutions and pooling, as on GPU and TPU, or those for CPU, which take twice as long
+    to compile."""
     out: Path = Path("runs/conversion.jsonl")
     """Results, one line for each model."""
     processes: int = 2
@@ -104,13 +109,14 @@ def relative_error(ours: Any, theirs: Any) -> float:
     return float(np.sqrt(difference / (sum(float(np.sum(b**2)) for _, b in pairs) or 1.0)))
 
 
-def measure(row: Row, train: bool = True) -> Row:
+def measure(row: Row, train: bool = True, programs: str = "plain") -> Row:
     """Converts one architecture and compares it, as far as the row has no figures yet."""
     import jax
 
     train = train and row.output is None and row.name not in KINDS["hybrid"]
     highest = jax.default_matmul_precision("highest")
-    with jax.enable_x64(True), highest, warnings.catch_warnings():
+    chosen = plain_programs() if programs == "plain" else contextlib.nullcontext()
+    with jax.enable_x64(True), highest, chosen, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             model, row.pixels = build(row.name)
@@ -121,6 +127,12 @@ def measure(row: Row, train: bool = True) -> Row:
         except Exception as error:  # a row of the table, whatever it is
             row.failure = f"{type(error).__name__}: {error}"[:500]
     return row
+
+
+def plain_programs() -> contextlib.AbstractContextManager[Any]:
+    """Has every function run the program that is not for one platform alone."""
+    plain = lambda *args, default, **_: default(*args)
+    return unittest.mock.patch("jax.lax.platform_dependent", plain)
 
 
 def _compiled(function: Any, *args: Any, quick: bool = True) -> Any:
@@ -274,7 +286,7 @@ def main(settings: Settings) -> None:
     # New processes after a few models: compiled programs would fill the memory.
     pool = context.Pool(settings.processes, maxtasksperchild=8)
     with pool, settings.out.open("a") as file:
-        measured = functools.partial(measure, train=settings.train)
+        measured = functools.partial(measure, train=settings.train, programs=settings.programs)
         for row in pool.imap_unordered(measured, left):
             rows[row.name] = row
             print(json.dumps(dataclasses.asdict(row)), file=file, flush=True)

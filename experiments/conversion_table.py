@@ -124,7 +124,8 @@ family. Written by `python experiments/conversion.py --markdown docs/conversion.
 Evaluation, and the output, the gradients and the running statistics of one training step, are
 compared in float32: allowed is 1e-5, or ten times PyTorch's own error (against itself in float64)
 where that is larger. Steps for which that is not enough are compared in float64: allowed is 1e-9.
-Errors are relative, in the L2 norm. Running statistics, scales and biases are random.
+Errors are relative, in the L2 norm. Running statistics, scales and biases are random. Convolutions
+and pooling are the programs of GPU and TPU; those for CPU have tests of their own.
 "Layout" counts how often an image's data moves between channels first and last. An empty cell was
 not measured.
 """

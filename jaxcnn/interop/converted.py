@@ -99,15 +99,15 @@ class Converted(linen.Module):
     @linen.nowrap
     def _check(self, inputs: tuple[Any, ...]) -> None:
         program = self.program
-        where, count = program.name, program.inputs
+        where, count = program.name, len(program.inputs)
         check(len(inputs) == count, where, f"inputs must be {count}", inputs=len(inputs))
-        for x, example in zip(inputs, program.input_shapes, strict=True):
+        for x, example in zip(inputs, program.inputs, strict=True):
             shape = jnp.shape(x)
-            rule = f"inputs must be like the example, {example} but for the batch"
+            rule = f"inputs must be like the example, {example.shape} but for the batch"
             fix = "convert the module again with an example of this size"
-            fits = len(shape) == len(example)
+            fits = len(shape) == example.ndim
             if fits and program.fixed_size:
-                fits = shape[1:] == example[1:]
+                fits = shape[1:] == example.shape[1:]
             check(fits, where, rule, fix, shape=shape)
 
 

@@ -8,6 +8,8 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
+
 
 @dataclasses.dataclass(frozen=True)
 class Var:
@@ -119,8 +121,7 @@ class Program:
       params: {name: leaf} of the parameters that no layer holds.
       buffers: {name: leaf} of the buffers that no layer holds.
       output: What is returned, with a Var for each array.
-      inputs: Number of arrays that it takes.
-      input_shapes: Their shapes in the example, channels-last where they are images.
+      inputs: The arrays that it took in the example, channels-last where they are images.
       fixed_size: Whether sizes other than the batch are written into the program.
       tied: {further name: first name} of parameters and buffers with several names.
       module_names: {name: class} of the PyTorch module's modules.
@@ -133,8 +134,7 @@ class Program:
     params: Mapping[str, Leaf]
     buffers: Mapping[str, Leaf]
     output: Any
-    inputs: int
-    input_shapes: tuple[tuple[int, ...], ...]
+    inputs: tuple[jax.ShapeDtypeStruct, ...]
     fixed_size: bool
     tied: Mapping[str, str]
     module_names: Mapping[str, str]

@@ -150,6 +150,20 @@ def topk(x: jax.Array, k: int, axis: int = -1, largest: bool = True) -> tuple[ja
     return -values, index
 
 
+def gather(x: jax.Array, axis: int, index: jax.Array) -> jax.Array:
+    """Entries of `x` from where `index` says along an axis. Mirrors `torch.gather`.
+
+    Along the other axes the index may end before `x` does.
+
+    Example:
+      >>> gather(jnp.array([[1, 2], [3, 4]]), 1, jnp.array([[1, 1, 0]])).tolist()
+      [[2, 2, 1]]
+    """
+    ends: list[int | None] = [*index.shape]
+    ends[axis] = None
+    return jnp.take_along_axis(x[tuple(map(slice, ends))], index, axis)
+
+
 def scatter(x: jax.Array, axis: int, index: jax.Array, source: Any, add: bool = False) -> jax.Array:
     """`x` after entries of `source` are written, or added, where `index` says along an axis.
 

@@ -363,6 +363,7 @@ def test_batch_size_must_not_decide() -> None:
     text = refused(lambda self, x: x.relu() if len(x) > 2 else x.abs())
     assert "must not depend on the batch size, got another call at test_convert.py" in text
     assert "for batches of 2, 3 and 5" in refused(lambda self, x: torch.roll(x, len(x) ** 2, 0))
+    assert "got 1, 2 and 3 for batches of 2, 3 and 5" in refused(lambda self, x: x[::2])
 
 
 def test_training_must_be_what_evaluation_is() -> None:

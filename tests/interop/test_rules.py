@@ -5,8 +5,17 @@ from typing import Any
 
 import pytest
 
+import jaxcnn
+
 torch = pytest.importorskip("torch")
-from tests.interop.converting import Calls, compare, image, refused  # noqa: E402
+from tests.interop.converting import (  # noqa: E402
+    Calls,
+    assert_equal,
+    compare,
+    image,
+    last,
+    refused,
+)
 
 nn, TF = torch.nn, torch.nn.functional
 pytestmark = pytest.mark.torch
@@ -57,6 +66,14 @@ RULES: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("name", RULES)
 def test_equals_torch(name: str) -> None:
     compare(Calls(lambda self, x: RULES[name](self.conv(x)), conv=nn.Conv2d(6, 6, 1)), image(c=6))
+
+
+def test_gather_from_images_of_any_size() -> None:
+    net = Calls(lambda self, x: x.gather(1, x[..., ::2].argmax(1, keepdim=True)))
+    model, variables = jaxcnn.from_torch(net, image(w=6))
+    for width in (6, 10):
+        x = image(w=width)
+        assert_equal(model.apply(variables, last(x.numpy())), last(net(x).numpy()))
 
 
 FORMS: dict[str, Callable[[Any], Any]] = {

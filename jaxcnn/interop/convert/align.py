@@ -103,7 +103,7 @@ def _aligned(merge: _Merge, calls: Sequence[Call | None]) -> Call:
     present = [call for call in calls if call is not None]
     try:
         args, kwargs = merge([(call.args, call.kwargs) for call in present])
-        merge([call.out for call in present])
+        merge([(call.out, _sizes(call)) for call in present])
     except _Differs as difference:
         raise ConversionError(
             f"from_torch: {first.name} must be called alike for every batch size and in training,"
@@ -184,12 +184,17 @@ def _same_program(call: Call, other: Call) -> bool:
 
 
 def _same_sizes(call: Call, other: Call) -> bool:
+    ours, theirs = _sizes(call), _sizes(other)
     if call.name in _PARTS:
         dims = call.args[_PARTS[call.name] :]
         dim = call.kwargs.get("dim", dims[0] if dims else 0)
-        sizes = lambda x: [shape.sizes[dim] for shape in x.shapes.values()]
-        return sizes(call) == sizes(other)
-    return [x.sizes for x in call.shapes.values()] == [x.sizes for x in other.shapes.values()]
+        return [sizes[dim] for sizes in ours] == [sizes[dim] for sizes in theirs]
+    return ours == theirs
+
+
+def _sizes(call: Call) -> list[tuple[Any, ...]]:
+    """The sizes of what a call returns."""
+    return [shape.sizes for shape in call.shapes.values()]
 
 
 def _same(a: Any, b: Any) -> bool:

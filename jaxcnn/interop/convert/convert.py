@@ -178,12 +178,13 @@ def _program(
     module: torch.nn.Module, example: Sequence[torch.Tensor], aligned: Aligned, fixed_size: bool
 ) -> Program:
     graph = Graph(aligned, len(example), module.state_dict(keep_vars=True))
-    shapes = []
+    inputs = []
     for i, (ref, x) in enumerate(zip(aligned.inputs, example, strict=True)):
         shape = aligned.shapes[ref.number]
         order = _input_order(aligned, ref, x.ndim)
         graph.values[ref.number] = Value(Var(i), shape.sizes, order, shape.dtype)
-        shapes.append(tuple(x.shape[axis] for axis in order))
+        dtype = jax.dtypes.canonicalize_dtype(str(x.dtype).removeprefix("torch."))
+        inputs.append(jax.ShapeDtypeStruct([x.shape[axis] for axis in order], dtype))
     _lower_all(graph, aligned)
     output = resolved_output(graph, aligned.output)
     statements = _used(graph.statements, output)
@@ -201,8 +202,7 @@ def _program(
         params,
         buffers,
         output,
-        len(example),
-        tuple(shapes),
+        tuple(inputs),
         fixed_size,
         tied,
         {name: type(m).__name__ for name, m in module.named_modules()},

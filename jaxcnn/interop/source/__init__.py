@@ -8,7 +8,7 @@ from jaxcnn._checks import check_type
 from jaxcnn.interop.converted import Converted
 from jaxcnn.interop.source.layers import with_layers
 from jaxcnn.interop.source.render import File
-from jaxcnn.interop.source.tree import call_tree, example_inputs
+from jaxcnn.interop.source.tree import call_tree
 
 __all__ = ["to_source"]
 
@@ -39,7 +39,8 @@ def to_source(module: Converted) -> str:
       ...     "Net",
       ...     (Statement((1,), args=(Var(0),), layer="fc"), Statement((2,), "F.relu", (Var(1),))),
       ...     {"fc": Layer("Linear", {"in_features": 3, "out_features": 4})},
-      ...     {}, {}, Var(2), 1, ((1, 3),), False, {}, {"": "Net", "fc": "Linear"}, 0,
+      ...     {}, {}, Var(2), (jax.ShapeDtypeStruct((1, 3), "float32"),), False, {},
+      ...     {"": "Net", "fc": "Linear"}, 0,
       ... )
       >>> print(to_source(Converted(program)).partition("setup")[2])
       (self) -> None:
@@ -52,7 +53,6 @@ def to_source(module: Converted) -> str:
     rule = "module must be what from_torch makes"
     check_type(isinstance(module, Converted), "to_source", rule, module=type(module).__name__)
     program = module.program
-    inputs = example_inputs(program, program.input_shapes[0][0])
-    outputs, _ = jax.eval_shape(module.init_with_output, jax.random.key(0), *inputs)
+    outputs, _ = jax.eval_shape(module.init_with_output, jax.random.key(0), *program.inputs)
     shapes = jax.tree.map(lambda x: x.shape, outputs)
     return File(program, call_tree(with_layers(program)), shapes).write()

@@ -8,7 +8,6 @@ from typing import Any
 from jaxcnn.interop.program import Program
 from jaxcnn.interop.source.expressions import Names
 from jaxcnn.interop.source.text import flat, value
-from jaxcnn.interop.source.tree import input_dtypes
 
 # By the name in the file.
 IMPORTS = {
@@ -28,13 +27,13 @@ def docstring(program: Program, output_shapes: Any) -> str:
       program: What it was made of.
       output_shapes: The shapes of what that returns for the example.
     """
-    shapes = [flat(value(shape)) for shape in program.input_shapes]
+    shapes = [flat(value(x.shape)) for x in program.inputs]
     names = ["x"] if len(shapes) == 1 else [f"x{i + 1}" for i in range(len(shapes))]
-    size = "images of that size only" if program.fixed_size else "any size"
-    images = " and ".join(shapes)
+    size = "that size only" if program.fixed_size else "any size"
+    layout = ", channels last," if any(x.ndim > 2 for x in program.inputs) else ""
     about = (
         f"It was written by `jaxcnn.interop.to_source`, from a run of PyTorch's `{program.name}` "
-        f"on {images}; it takes {size}, channels last, in batches of any number."
+        f"on {' and '.join(shapes)}; it takes {size}{layout} in batches of any number."
     )
     skipped = "|".join(rf"^{name}$".replace(".", r"\.") for name in program.tied)
     skip = f', skip=r"{skipped}"' if skipped else ""
@@ -56,8 +55,8 @@ def docstring(program: Program, output_shapes: Any) -> str:
         "  >>> import jax.numpy as jnp",
         f"  >>> model = {program.name}()",
     ]
-    for name, shape, dtype in zip(names, shapes, input_dtypes(program), strict=True):
-        kind = "" if dtype == "float32" else f', "{dtype}"'
+    for name, shape, x in zip(names, shapes, program.inputs, strict=True):
+        kind = "" if x.dtype == "float32" else f', "{x.dtype}"'
         rows.append(f"  >>> {name} = jnp.ones({shape}{kind})")
     rows += [
         f"  >>> y, _ = jax.eval_shape(model.init_with_output, jax.random.key(0), {inputs})",

@@ -25,8 +25,10 @@ def with_layers(program: Program) -> Program:
       >>> call = Statement((2,), "F.linear", (Var(0), Var(1)))
       >>> names = {"": "Net", "fc": "Linear"}
       >>> leaf = Leaf((3, 4), "float32")
-      >>> net = Program("Net", (weight, call), {}, {"fc.weight": leaf}, {}, Var(2), 1, ((1, 4),),
-      ...               False, {}, names, 0)
+      >>> import jax
+      >>> inputs = (jax.ShapeDtypeStruct((1, 4), "float32"),)
+      >>> net = Program("Net", (weight, call), {}, {"fc.weight": leaf}, {}, Var(2), inputs, False,
+      ...               {}, names, 0)
       >>> with_layers(net).layers["fc"]
       Layer(kind='Linear', settings={'in_features': 4, 'out_features': 3, 'bias': False})
     """

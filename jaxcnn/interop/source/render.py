@@ -80,7 +80,9 @@ class File:
     def _about(self, made: Class) -> str:
         """The docstring of a class: where the model has it."""
         if "" in made.group.members:
-            return f"PyTorch's `{made.group.torch_name}`, on channels-last input."
+            images = any(x.ndim > 2 for x in self.program.inputs)
+            layout = ", on channels-last input" if images else ""
+            return f"PyTorch's `{made.group.torch_name}`{layout}."
         members = sorted(made.group.members, key=list(self.modules.kinds).index)
         first = ", ".join(members[:3])
         more = f" and {len(members) - 3} more" if len(members) > 3 else ""

@@ -104,7 +104,7 @@ def call_tree(program: Program) -> Tree:
     uses = _uses(program)
     for node in reversed(list(root.nodes())):
         _connect(tree, node, uses)
-    root.inputs = tuple(range(program.inputs))
+    root.inputs = tuple(range(len(program.inputs)))
     root.outputs = tuple(variables_in(program.output))
     return tree
 
@@ -133,24 +133,14 @@ def _shapes(program: Program) -> tuple[dict[int, list[tuple[int, ...]]], frozens
 
 def batch_sizes(program: Program) -> tuple[int, int]:
     """Two sizes that the program takes."""
-    n = program.input_shapes[0][0]
+    n = program.inputs[0].shape[0]
     return (n, 2 * n) if n > 1 else (2, 3)
 
 
 def example_inputs(program: Program, n: int) -> list[jax.ShapeDtypeStruct]:
     """Inputs with `n` rows where the example's first has its own number."""
-    rows = program.input_shapes[0][0]
-    return [
-        jax.ShapeDtypeStruct((n if shape[0] == rows else shape[0], *shape[1:]), dtype)
-        for shape, dtype in zip(program.input_shapes, input_dtypes(program), strict=True)
-    ]
-
-
-def input_dtypes(program: Program) -> list[str]:
-    """The dtypes of the inputs: what an embedding takes is whole numbers."""
-    layers = {name for name, layer in program.layers.items() if layer.kind.startswith("Embedding")}
-    looked_up = {n for s in program.statements if s.layer in layers for n in used(s)}
-    return ["int32" if i in looked_up else "float32" for i in range(program.inputs)]
+    rows = program.inputs[0].shape[0]
+    return [x.update(shape=(n, *x.shape[1:])) if x.shape[0] == rows else x for x in program.inputs]
 
 
 def _without_reads(program: Program) -> tuple[Program, dict[int, str]]:

@@ -100,13 +100,8 @@ def _lower_gather(
     g: Graph, input: Value, dim: int, index: Value, *, sparse_grad: bool = False
 ) -> Value:
     del sparse_grad
-    x, index, dim = g.plain(input), g.plain(index), dim % input.ndim
-    # Along the other axes the index may end before the input does.
-    ends = [None if a == b else b for a, b in zip(x.sizes, index.sizes, strict=True)]
-    ends[dim] = None
-    if any(end is not None for end in ends):
-        x = g.like(x, g.emit("operator.getitem", x, tuple(map(slice, ends))))
-    return g.like(x, g.emit("jnp.take_along_axis", x, index, axis=dim))
+    x = g.plain(input)
+    return g.like(x, g.emit("tensor.gather", x, dim % x.ndim, g.plain(index)))
 
 
 @lowers("scatter")
