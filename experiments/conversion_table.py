@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from conversion_models import KINDS, PIXELS_OF_A_STEP, SIZES
+from conversion_models import KINDS, PIXELS_OF_A_STEP, REASONS, SIZES
 
 # Relative L2 errors that are allowed, in float32 and float64. In float32 ten times PyTorch's own
 # error is too, where that is larger.
@@ -111,7 +111,7 @@ def _table_line(row: Row) -> str:
     why = row.failure.splitlines()[0].replace("|", "\\|") if row.failure else ""
     fits = row.evaluates and (row.trains or row.output is None)
     if not why and not fits:
-        why = "error too large"
+        why = REASONS.get(row.name, "error too large")
     cells = [row.name.partition(":")[2], size, *cells, str(row.layout_changes), why]
     return f"| {' | '.join(cells)} |"
 
