@@ -115,7 +115,7 @@ def measure(row: Row, train: bool = True, programs: str = "plain") -> Row:
     """Converts one architecture and compares it, as far as the row has no figures yet."""
     import jax
 
-    train = train and row.output is None and row.name not in KINDS["hybrid"]
+    train = train and row.output is None and row.has_step
     highest = jax.default_matmul_precision("highest")
     chosen = plain_programs() if programs == "plain" else contextlib.nullcontext()
     with jax.enable_x64(True), highest, chosen, warnings.catch_warnings():

@@ -74,6 +74,8 @@ KINDS = {
 }
 # Height and width where the architecture takes any; smaller is faster.
 PIXELS, PIXELS_OF_A_STEP = 128, 64
+# Its training step takes over 12 GB.
+NO_STEP = {"timm:nasnetalarge"}
 # Why a figure is larger than allowed.
 REASONS = {
     "torchvision:mobilenet_v3_large": "PyTorch's float64 gradient of hardsigmoid has a 1/6 that is "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from conversion_models import KINDS, PIXELS_OF_A_STEP, REASONS, SIZES
+from conversion_models import KINDS, NO_STEP, PIXELS_OF_A_STEP, REASONS, SIZES
 
 # Relative L2 errors that are allowed, in float32 and float64. In float32 ten times PyTorch's own
 # error is too, where that is larger.
@@ -50,9 +50,14 @@ class Row:
         )
 
     def complete(self, train: bool) -> bool:
-        """Whether all was measured; the hybrids do not train."""
-        trained = not train or self.output is not None or self.name in KINDS["hybrid"]
+        """Whether all was measured."""
+        trained = not train or self.output is not None or not self.has_step
         return self.evaluation is not None and trained
+
+    @property
+    def has_step(self) -> bool:
+        """Whether its training step is compared: not that of a hybrid."""
+        return self.name not in KINDS["hybrid"] and self.name not in NO_STEP
 
     @property
     def pixels_of_a_step(self) -> int:
