@@ -56,7 +56,7 @@ class Row:
 
     @property
     def has_step(self) -> bool:
-        """Whether its training step is compared: not that of a hybrid."""
+        """Whether its training step is compared: not of a hybrid, nor where memory is short."""
         return self.name not in KINDS["hybrid"] and self.name not in NO_STEP
 
     @property

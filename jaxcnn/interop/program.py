@@ -140,6 +140,11 @@ class Program:
     module_names: Mapping[str, str]
     layout_changes: int
 
+    @property
+    def has_images(self) -> bool:
+        """Whether an input has channels, which stand last."""
+        return any(x.ndim > 2 for x in self.inputs)
+
     def __repr__(self) -> str:
         return f"<{self.name}: {len(self.statements)} calls, {len(self.layers)} layers>"
 

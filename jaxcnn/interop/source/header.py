@@ -30,7 +30,7 @@ def docstring(program: Program, output_shapes: Any) -> str:
     shapes = [flat(value(x.shape)) for x in program.inputs]
     names = ["x"] if len(shapes) == 1 else [f"x{i + 1}" for i in range(len(shapes))]
     size = "that size only" if program.fixed_size else "any size"
-    layout = ", channels last," if any(x.ndim > 2 for x in program.inputs) else ""
+    layout = ", channels last," if program.has_images else ""
     about = (
         f"It was written by `jaxcnn.interop.to_source`, from a run of PyTorch's `{program.name}` "
         f"on {' and '.join(shapes)}; it takes {size}{layout} in batches of any number."

@@ -80,8 +80,7 @@ class File:
     def _about(self, made: Class) -> str:
         """The docstring of a class: where the model has it."""
         if "" in made.group.members:
-            images = any(x.ndim > 2 for x in self.program.inputs)
-            layout = ", on channels-last input" if images else ""
+            layout = ", on channels-last input" if self.program.has_images else ""
             return f"PyTorch's `{made.group.torch_name}`{layout}."
         members = sorted(made.group.members, key=list(self.modules.kinds).index)
         first = ", ".join(members[:3])

@@ -16,6 +16,8 @@ _OF_ONE_IMAGE = (
     *("interpolate", "upsample", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle"),
     *("local_response_norm", "fold"),
 )
+# What else than a batch of images PyTorch takes there.
+_SEVERAL_NDIMS = {"batchnorm1d": (2, 3), "dropout2d": (3, 4)}
 # Of any number of axes in PyTorch, the last two those of an image.
 _OF_CHANNELS = {"pixel_shuffle", "pixel_unshuffle"}
 _OF_IMAGE_AND_WEIGHT = (
@@ -53,8 +55,7 @@ def image_ndims(name: str) -> tuple[int, ...]:
     """
     if name[-1:] != "d" or not name[-2:-1].isdigit():
         return ()
-    ndim = int(name[-2]) + 2
-    return (2, 3) if name == "BatchNorm1d" else (ndim,)
+    return _SEVERAL_NDIMS.get(name.lower(), (int(name[-2]) + 2,))
 
 
 def _register_image(name: str) -> None:
@@ -148,19 +149,19 @@ def _lower_affine_grid(g: Graph, theta: Value, size: Any, align_corners: Any = N
     return g.emit("F.affine_grid", g.plain(theta), (n, *spatial, c), align_corners)
 
 
-def _register_dropout_of_channels(name: str, by_default: bool, axes: tuple[int, ...]) -> None:
+def _register_dropout_of_channels(name: str, by_default: bool) -> None:
     @lowers(name)
     def lower(
         g: Graph, input: Value, p: float = 0.5, training: Any = by_default, inplace: bool = False
     ) -> Value:
         del inplace
-        return random(g, f"F.{name}", batched(g, input, *axes), p, training)
+        return random(g, f"F.{name}", batched(g, input, *image_ndims(name)), p, training)
 
 
-_register_dropout_of_channels("dropout1d", True, (3,))
-_register_dropout_of_channels("dropout2d", True, (3, 4))
-_register_dropout_of_channels("dropout3d", True, (5,))
-_register_dropout_of_channels("feature_alpha_dropout", False, ())
+_register_dropout_of_channels("dropout1d", True)
+_register_dropout_of_channels("dropout2d", True)
+_register_dropout_of_channels("dropout3d", True)
+_register_dropout_of_channels("feature_alpha_dropout", False)
 
 
 @lowers("pad", "constant_pad_nd")
