@@ -103,3 +103,11 @@ def test_forms_without_a_rule(form: str) -> None:
 def test_one_image_without_a_batch_is_refused_by_layers() -> None:
     text = refused(lambda self, x: self.conv(x[0]), conv=nn.Conv2d(6, 2, 1))
     assert "Conv2d of 3 axes; add a batch: test_rules.py:" in text
+
+
+def test_layers_for_images_that_take_sequences_too() -> None:
+    net = nn.Sequential(nn.Conv1d(6, 4, 1), nn.BatchNorm1d(4), nn.Dropout2d(0.5)).eval()
+    x = image(c=6).flatten(2)
+    model, variables = jaxcnn.from_torch(net, x)
+    theirs = net(x).detach().numpy().swapaxes(1, 2)
+    assert_equal(model.apply(variables, x.numpy().swapaxes(1, 2)), theirs)
