@@ -105,6 +105,7 @@ def test_one_image_without_a_batch_is_refused_by_layers() -> None:
     assert "Conv2d of 3 axes; add a batch: test_rules.py:" in text
 
 
+@pytest.mark.filterwarnings("ignore:dropout2d. Received a 3D input")
 def test_layers_for_images_that_take_sequences_too() -> None:
     net = nn.Sequential(nn.Conv1d(6, 4, 1), nn.BatchNorm1d(4), nn.Dropout2d(0.5)).eval()
     x = image(c=6).flatten(2)
